@@ -1,0 +1,1 @@
+"""The outside world: Mesos, Flink, and the local stack of real servers."""

@@ -1,0 +1,1 @@
+"""Wiring: the command line, the replica process and everything that may import every layer."""

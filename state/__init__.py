@@ -1,0 +1,1 @@
+"""What is remembered: the ZooKeeper store, election, codec, schema versions and the in-memory fake."""
