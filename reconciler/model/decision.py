@@ -1,0 +1,145 @@
+"""What `decide` returns: a new record, named effects, and one sentence why.
+
+Effects are data with stable keys. The executor drops a key that is already in flight, so a decision
+that is computed again before its effect has shown asks for nothing twice (L2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.record import Record, Task
+
+
+@dataclass(frozen=True, slots=True)
+class KillTask:
+    """Ask Mesos to kill one task; repeated with back-off until a terminal status arrives."""
+
+    task_id: str
+    agent_id: str | None
+    why: str
+
+    @property
+    def key(self) -> str:
+        return f"kill/{self.task_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopWithSavepoint:
+    """Ask Flink to stop the job with a savepoint into the trigger's own directory."""
+
+    job_id: str
+    trigger_id: str
+    directory: str
+
+    @property
+    def key(self) -> str:
+        return f"stop/{self.trigger_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerSavepoint:
+    """Ask Flink for a savepoint of a job that goes on running."""
+
+    job_id: str
+    trigger_id: str
+    directory: str
+
+    @property
+    def key(self) -> str:
+        return f"savepoint/{self.trigger_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """Ask Flink to cancel the job."""
+
+    job_id: str
+
+    @property
+    def key(self) -> str:
+        return f"cancel/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FindRestorePoint:
+    """Read, from storage and HA metadata, the newest state that an ended generation left behind."""
+
+    generation: int
+    job_id: str
+    cluster_id: str
+    trigger_directory: str | None = None
+    paths: tuple[str, ...] = ()
+    """Restore points whose existence has to be checked."""
+
+    @property
+    def key(self) -> str:
+        return f"restore/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUpGeneration:
+    """Remove HA data and job result of a generation whose tasks are all known dead."""
+
+    generation: int
+    job_id: str
+    cluster_id: str
+
+    @property
+    def key(self) -> str:
+        return f"cleanup/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcileTask:
+    """Ask Mesos what it knows of one task."""
+
+    task_id: str
+    agent_id: str | None
+
+    @property
+    def key(self) -> str:
+        return f"reconcile/{self.task_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAt:
+    """Decide again at this time (leader's clock, seconds); a job has one timer, the earliest wins."""
+
+    at: float
+
+    @property
+    def key(self) -> str:
+        return "wake"
+
+
+@dataclass(frozen=True, slots=True)
+class EmitEvent:
+    """Append to the job's bounded history. `code` is one of the documented reason codes."""
+
+    code: str
+    message: str
+    warning: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"event/{self.code}/{self.message}"
+
+
+Effect = (
+    KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint
+    | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The next record (None: forget the job), what to do once it is persisted, and why."""
+
+    record: Record | None
+    effects: tuple[Effect, ...] = ()
+    why: str = ""
+
+    def wanted(self) -> tuple[Task, ...]:
+        """Tasks that wait to be placed."""
+        return tuple(task for task in self.record.tasks if not task.placed) if self.record else ()

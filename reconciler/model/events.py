@@ -1,0 +1,179 @@
+"""Everything that can happen to the loop, as values on one queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.observation import FlinkObservation, RestoreView, TaskState
+from reconciler.model.record import Record, SpecRef
+from reconciler.model.resources import Offer
+
+# From Mesos
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The master accepted the subscription. The framework id must be persisted before any launch."""
+
+    framework_id: str
+    master: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The event stream ended; the driver subscribes again by itself. Silence is not death."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffersReceived:
+    offers: tuple[Offer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRescinded:
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskUpdate:
+    """A status update. It is acknowledged after what it changed is persisted, and only if it has a uuid."""
+
+    task_id: str
+    state: TaskState
+    agent_id: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    source: str | None = None
+    uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentLost:
+    """Mesos removed an agent. Its tasks get updates of their own; this only explains them."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkDisplaced:
+    """Another scheduler subscribed with our framework id: abdicate, do not subscribe again (fault 35)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkRemoved:
+    """The master has removed our framework; halt for a person (fault 25)."""
+
+    why: str
+
+
+# From ZooKeeper
+
+
+@dataclass(frozen=True, slots=True)
+class RawSpec:
+    """The bytes of one `/weir/jobs/<name>` and which version of it they are."""
+
+    name: str
+    ref: SpecRef
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredTree:
+    """One listing of `/weir/jobs`. `czxid` None: the node is missing, which is not "no jobs" (S7)."""
+
+    czxid: int | None
+    specs: Mapping[str, RawSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record and the znode version that a conditional write has to name."""
+
+    record: Record
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRecord:
+    """A record that does not parse or is of a newer schema: its job is quarantined (fault 12)."""
+
+    name: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredChanged:
+    """Something below `/weir/jobs` changed; it has to be read again (watches may coalesce)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredLoaded:
+    """A read of the desired tree ended; `tree` None: ZooKeeper did not answer."""
+
+    tree: DesiredTree | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A commit of one job ended. `version` None with `error`: not applied, or nobody knows."""
+
+    job: str
+    token: int
+    version: int | None
+    error: str | None = None
+    fenced: bool = False
+    stored: StoredRecord | None = None
+    """After an unclear or conflicting write: what is really there now (None: no record)."""
+
+
+# From Flink
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkAnswered:
+    """A poll of one generation's JobManager ended."""
+
+    job: str
+    generation: int
+    observation: FlinkObservation
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFound:
+    """A look at storage and HA metadata ended."""
+
+    job: str
+    view: RestoreView
+
+
+@dataclass(frozen=True, slots=True)
+class EffectDone:
+    """A slow effect ended; level-triggered deciding looks at what it changed, this frees its key."""
+
+    job: str
+    key: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Leave the loop: the lease was lost, or the replica shuts down."""
+
+    why: str
+
+
+Event = (
+    Subscribed | Disconnected | OffersReceived | OfferRescinded | TaskUpdate | AgentLost
+    | FrameworkDisplaced | FrameworkRemoved | DesiredChanged | DesiredLoaded | Committed
+    | FlinkAnswered | RestoreFound | EffectDone | Tick | Stop
+)  # fmt: skip

@@ -1,0 +1,175 @@
+"""What Mesos and Flink last said about one job. Memory only: every new leader rebuilds it.
+
+Absence of an answer is a value of its own everywhere here, because silence is not death (S6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class TaskState(StrEnum):
+    """Mesos task states (Mesos docs, "Task State Reasons" and "High Availability Framework Guide")."""
+
+    STAGING = "TASK_STAGING"
+    STARTING = "TASK_STARTING"
+    RUNNING = "TASK_RUNNING"
+    KILLING = "TASK_KILLING"
+    FINISHED = "TASK_FINISHED"
+    FAILED = "TASK_FAILED"
+    KILLED = "TASK_KILLED"
+    ERROR = "TASK_ERROR"
+    LOST = "TASK_LOST"
+    DROPPED = "TASK_DROPPED"
+    UNREACHABLE = "TASK_UNREACHABLE"
+    GONE = "TASK_GONE"
+    GONE_BY_OPERATOR = "TASK_GONE_BY_OPERATOR"
+    UNKNOWN = "TASK_UNKNOWN"
+
+    @property
+    def dead(self) -> bool:
+        """True when the task can never run again. LOST, UNREACHABLE and UNKNOWN prove nothing."""
+        return self in _DEAD
+
+    @property
+    def alive(self) -> bool:
+        return self in _ALIVE
+
+    @property
+    def unclear(self) -> bool:
+        """True when Mesos cannot tell whether it runs."""
+        return self in _UNCLEAR
+
+
+_DEAD = frozenset(
+    {
+        TaskState.FINISHED, TaskState.FAILED, TaskState.KILLED, TaskState.ERROR,
+        TaskState.DROPPED, TaskState.GONE, TaskState.GONE_BY_OPERATOR,
+    }
+)  # fmt: skip
+_ALIVE = frozenset({TaskState.STAGING, TaskState.STARTING, TaskState.RUNNING, TaskState.KILLING})
+_UNCLEAR = frozenset({TaskState.LOST, TaskState.UNREACHABLE, TaskState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskObservation:
+    """The last status of one task; `since` is when it entered this state (leader's clock, seconds)."""
+
+    state: TaskState
+    since: float
+    agent_id: str | None = None
+    reason: str | None = None
+    message: str | None = None
+
+
+class OperationState(StrEnum):
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    """Flink answered that it does not know the trigger, and its directory holds no complete savepoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An asynchronous Flink operation (savepoint, stop) by our own trigger id.
+
+    A failed stop may still have written its savepoint: then `path` is set beside `error`
+    (StopWithSavepointStoppingException names it).
+    """
+
+    state: OperationState
+    path: str | None = None
+    error: str | None = None
+
+
+class JobState(StrEnum):
+    """Flink job states (Flink docs, "Jobs and Scheduling")."""
+
+    INITIALIZING = "INITIALIZING"
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    FAILING = "FAILING"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELED = "CANCELED"
+    FINISHED = "FINISHED"
+    RESTARTING = "RESTARTING"
+    SUSPENDED = "SUSPENDED"
+    RECONCILING = "RECONCILING"
+
+    @property
+    def terminal(self) -> bool:
+        """Globally terminal: no JobManager runs this job again. SUSPENDED is not."""
+        return self in (JobState.FAILED, JobState.CANCELED, JobState.FINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkObservation:
+    """One answer of a JobManager's REST API about the generation's own job id.
+
+    `reachable` False: nothing is known. `reachable` and `job_state` None: it answered, but does not
+    list the job (yet); right after a start that is normal for seconds and never means "gone".
+    """
+
+    at: float
+    reachable: bool
+    job_id: str | None = None
+    job_state: JobState | None = None
+    vertices_running: bool = False
+    """Every vertex has all of its subtasks RUNNING; a job state of RUNNING alone does not say so."""
+    parallelism: int | None = None
+    task_managers: frozenset[str] = frozenset()
+    """Resource ids (Mesos task ids) of the registered TaskManagers."""
+    busy_task_managers: frozenset[str] = frozenset()
+    completed_checkpoints: int = 0
+    latest_checkpoint_id: int | None = None
+    latest_checkpoint_path: str | None = None
+    latest_checkpoint_at: float | None = None
+    restored_from: str | None = None
+    failure: str | None = None
+    """The root exception of the job, when Flink reports one."""
+    flink_restarts: int = 0
+    operations: Mapping[str, Operation] = field(default_factory=dict)
+    """By trigger id, for the triggers that were asked about."""
+    error: str | None = None
+    """Why it was not reachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreView:
+    """What storage and the HA metadata say about a generation's newest state, read after it ended.
+
+    `answered` False: ZooKeeper or storage did not answer; nothing may be concluded (fault 54).
+    """
+
+    generation: int
+    answered: bool
+    ha_metadata: bool = False
+    """Flink's HA data of the job exists."""
+    checkpoint_path: str | None = None
+    checkpoint_id: int | None = None
+    savepoints: tuple[tuple[int, str], ...] = ()
+    """(checkpoint id or 0 if unknown, path) of complete savepoints below the trigger directory asked about."""
+    missing: tuple[str, ...] = ()
+    """Paths that were asked about and do not exist."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that is known about one job at one moment."""
+
+    complete: bool = False
+    """Mesos has answered for every placed task since this leader began (S6)."""
+    tasks: Mapping[str, TaskObservation] = field(default_factory=dict)
+    """By task id."""
+    flink: FlinkObservation | None = None
+    restore: RestoreView | None = None
+    waiting: str | None = None
+    """Why wanted tasks are not placed, one sentence with numbers, from the last matching pass."""
+
+
+NOTHING = Observation()

@@ -1,0 +1,51 @@
+"""The operator's own settings that deciding needs, and the strategies that it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.model.record import Restarts
+from reconciler.model.spec import Restart
+
+
+class RestartStrategy(Protocol):
+    """A plugin (entry point group `weir.restart`): when to try again after a failure."""
+
+    def delay(self, config: Restart, restarts: Restarts, now: float, seed: str) -> float | None:
+        """Seconds to wait before the next attempt, or None to give up.
+
+        `restarts` already counts the failure at hand: `restarts.attempt` is 1 for the first.
+        `seed` is the same for the same attempt under every leader; jitter is derived from it
+        (`reconciler.model.ids.fraction`), never from chance.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Settings of the operator, the same for every job."""
+
+    storage: str
+    """URI of a durable directory that every agent reaches: checkpoints, HA data, default savepoints."""
+    flink_versions: frozenset[str] = frozenset()
+    """Versions (`major.minor`) that the operator has a distribution for."""
+    restart_strategies: Mapping[str, RestartStrategy] = field(default_factory=dict)
+    placement_strategies: frozenset[str] = frozenset({"spread"})
+    lost_grace_s: float = 30.0
+    """How long an unreachable TaskManager is waited for before it is replaced."""
+    kill_retry_s: float = 10.0
+    kill_grace_s: float = 10.0
+    stop_timeout_s: float = 600.0
+    """A stop that has not ended after this long is tried anew with the next trigger id."""
+    stop_retry_s: float = 10.0
+    tombstone_s: float = 30 * 86400.0
+    """How long the final path of a deleted job is kept."""
+    flink_stale_s: float = 30.0
+    """A Flink answer older than this says nothing about now."""
+
+    def savepoint_dir(self, configured: str | None, uid: str, generation: int, trigger_id: str) -> str:
+        """The trigger's own target directory, so that its savepoint is found even if Flink forgot it."""
+        base = (configured or f"{self.storage}/savepoints").rstrip("/")
+        return f"{base}/{uid}/{generation}/{trigger_id}"

@@ -1,0 +1,222 @@
+"""What the operator remembers about one job, persisted in `/weir/records/<name>`.
+
+A record is written before any effect that follows from it is released (S4), so reading it back
+tells a new leader everything that may have happened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from reconciler.model import ids
+from reconciler.model.spec import JobSpec
+
+SCHEMA_VERSION = 1
+
+
+class Lifecycle(StrEnum):
+    """Where a job is; the names are those of the Flink Kubernetes operator where it has one."""
+
+    CREATED = "CREATED"
+    UPGRADING = "UPGRADING"
+    DEPLOYED = "DEPLOYED"
+    STABLE = "STABLE"
+    RECONCILING = "RECONCILING"
+    SUSPENDED = "SUSPENDED"
+    FINISHED = "FINISHED"
+    ROLLING_BACK = "ROLLING_BACK"
+    ROLLED_BACK = "ROLLED_BACK"
+    FAILED = "FAILED"
+    DELETING = "DELETING"
+    DELETED = "DELETED"
+    BLOCKED = "BLOCKED"
+
+
+class Role(StrEnum):
+    """What a task runs; the value stands in its task id."""
+
+    JOB_MANAGER = "jm"
+    TASK_MANAGER = "tm"
+
+
+class TaskPhase(StrEnum):
+    """WANTED: decided, not yet placed. PLACED: agent, ports and id are persisted; it may be running."""
+
+    WANTED = "WANTED"
+    PLACED = "PLACED"
+
+
+class EndReason(StrEnum):
+    """Why a generation is being ended."""
+
+    UPGRADE = "UPGRADE"
+    SUSPEND = "SUSPEND"
+    RESTART = "RESTART"
+    ROLLBACK = "ROLLBACK"
+    DELETE = "DELETE"
+
+
+class EndMode(StrEnum):
+    """How a generation is ended. KILL is `last-state`: the JobManagers die, the checkpoints stay."""
+
+    SAVEPOINT = "SAVEPOINT"
+    CANCEL = "CANCEL"
+    KILL = "KILL"
+    NONE = "NONE"
+    """The job is terminal already; only its tasks have to go."""
+
+
+class SnapshotKind(StrEnum):
+    SAVEPOINT = "savepoint"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class SpecRef:
+    """One version of the desired state. `version` starts again at 0 when a node is recreated, czxid does not."""
+
+    czxid: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A savepoint or a retained checkpoint. (generation, checkpoint_id) orders them; file times do not."""
+
+    kind: SnapshotKind
+    path: str
+    generation: int
+    checkpoint_id: int = 0
+    trigger_id: str | None = None
+    time: float = 0.0
+    reason: str = ""
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        """Sort key: newest last. A savepoint of the same checkpoint id wins, it is self-contained."""
+        return (self.generation, self.checkpoint_id, 1 if self.kind is SnapshotKind.SAVEPOINT else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One wanted or placed Mesos task. An attempt number that was placed is never used again."""
+
+    role: Role
+    generation: int
+    index: int
+    attempt: int
+    phase: TaskPhase = TaskPhase.WANTED
+    wanted_at: float = 0.0
+    not_before: float = 0.0
+    """Not placed before this time (restart back-off)."""
+    task_id: str | None = None
+    agent_id: str | None = None
+    hostname: str | None = None
+    address: str | None = None
+    """IP or name at which the agent's host is reached."""
+    ports: tuple[int, ...] = ()
+    placed_at: float | None = None
+    kill_since: float | None = None
+    """Set when the operator decided to kill it; the kill is repeated until the task is terminal."""
+    kill_why: str | None = None
+
+    @property
+    def placed(self) -> bool:
+        return self.phase is TaskPhase.PLACED
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The persisted intent to end a generation; once written it is followed to its end."""
+
+    reason: EndReason
+    mode: EndMode
+    since: float
+    trigger_id: str | None = None
+    directory: str | None = None
+    """The trigger's own target directory, so that a result which Flink forgot is found by listing."""
+    attempt: int = 1
+    """A stop that failed is tried again with the next attempt, which has a trigger id of its own."""
+    not_before: float = 0.0
+    error: str | None = None
+    restore: Snapshot | None = None
+    """What the next generation starts from, once it is known."""
+    restore_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One lineage step: it starts from one explicit restore point and has ids of its own."""
+
+    number: int
+    spec: JobSpec
+    job_id: str
+    cluster_id: str
+    started_at: float
+    restore: Snapshot | None = None
+    running_since: float | None = None
+    """Since when every vertex has been RUNNING without a break."""
+    was_running: bool = False
+    checkpointed: bool = False
+    """True once this generation completed a checkpoint: from then on it has state of its own to lose."""
+    terminal: str | None = None
+    """The globally terminal Flink state that was seen (FINISHED, CANCELED, FAILED). It proves S1."""
+    ending: Ending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """An ended generation some of whose tasks may still be alive; its job result stays until they are dead."""
+
+    number: int
+    job_id: str
+    cluster_id: str
+    terminal: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """The restart budget; it survives a change of leader."""
+
+    total: int = 0
+    attempt: int = 0
+    """Consecutive failures; back to 0 after `restart.resetAfter` without one."""
+    last_failure_at: float | None = None
+    recent: tuple[float, ...] = ()
+    """Times of the latest failures, bounded."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that is remembered of one job."""
+
+    name: str
+    uid: str
+    seen: SpecRef
+    lifecycle: Lifecycle = Lifecycle.CREATED
+    why: str = ""
+    schema: int = SCHEMA_VERSION
+    spec: JobSpec | None = None
+    """The last valid spec that was read. Reconciled towards, also while a newer one is invalid."""
+    stable_spec: JobSpec | None = None
+    generation: Generation | None = None
+    retired: tuple[Retired, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()
+    restarts: Restarts = field(default_factory=Restarts)
+    next_attempt: int = 1
+    """The next unused attempt number of this job; it only grows."""
+    next_generation: int = 1
+    blocked: str | None = None
+    """Reason code of BLOCKED, with the command to go on in `why`."""
+    deleted_at: float | None = None
+
+    def newest_snapshot(self) -> Snapshot | None:
+        """The newest known state by (generation, checkpoint id), or None (S2)."""
+        return max(self.snapshots, key=lambda snapshot: snapshot.order, default=None)
+
+    def task_name(self, task: Task) -> str:
+        """The Mesos task id of `task`, whether it is placed yet or not."""
+        return ids.task_id(self.name, self.uid, task.generation, task.role.value, task.index, task.attempt)

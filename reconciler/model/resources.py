@@ -1,0 +1,119 @@
+"""Offers, requests and launches: the vocabulary of placing tasks on agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.model.record import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Resources of one agent that Mesos offers. Only what Weir may use without a reservation of others."""
+
+    id: str
+    agent_id: str
+    hostname: str
+    address: str
+    """IP of the agent (`offer.url.address.ip`), or its hostname when Mesos names no IP."""
+    cpus: float
+    mem_mb: float
+    disk_mb: float = 0.0
+    gpus: float = 0.0
+    ports: tuple[tuple[int, int], ...] = ()
+    """Inclusive ranges."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    unavailable_from: float | None = None
+    """Start of a maintenance window (epoch seconds), if the agent has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One wanted task and what it needs."""
+
+    job: str
+    task_name: str
+    """The Mesos task id that it will have."""
+    role: Role
+    cpus: float
+    mem_mb: float
+    disk_mb: float = 0.0
+    gpus: float = 0.0
+    ports: int = 0
+    constraints: tuple[tuple[str, ...], ...] = ()
+    strategy: str = "spread"
+    siblings: tuple[tuple[str, str], ...] = ()
+    """(role, agent id) of the job's placed tasks, which spreading and constraints look at."""
+    avoid: frozenset[str] = frozenset()
+    """Agent ids that just failed this job; used only when there is no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is left of one agent's offers while a matching pass runs."""
+
+    agent_id: str
+    hostname: str
+    address: str
+    offer_ids: tuple[str, ...]
+    cpus: float
+    mem_mb: float
+    disk_mb: float
+    gpus: float
+    ports: tuple[tuple[int, int], ...]
+    attributes: Mapping[str, str]
+    placed: int = 0
+    """Tasks of the same job that this agent holds or was just assigned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """One request matched with one agent."""
+
+    request: TaskRequest
+    agent_id: str
+    hostname: str
+    address: str
+    offer_ids: tuple[str, ...]
+    ports: tuple[int, ...]
+
+
+class PlacementStrategy(Protocol):
+    """A plugin (entry point group `weir.placement`): which of the agents that fit is best."""
+
+    def rank(self, request: TaskRequest, candidate: Candidate) -> Sequence[float]:
+        """A sort key; the smallest wins, ties are broken by hostname."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FetchUri:
+    """One file that the agent's fetcher puts into the sandbox."""
+
+    value: str
+    extract: bool = False
+    executable: bool = False
+    output_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """A task as it is launched: resources, argv (never a shell string), environment and labels."""
+
+    task_id: str
+    name: str
+    agent_id: str
+    cpus: float
+    mem_mb: float
+    argv: tuple[str, ...]
+    disk_mb: float = 0.0
+    gpus: float = 0.0
+    ports: tuple[int, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    uris: tuple[FetchUri, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    user: str | None = None
+    image: str | None = None
+    kill_grace_s: float = 10.0

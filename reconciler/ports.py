@@ -1,0 +1,251 @@
+"""The seams of the domain: what it needs from ZooKeeper, Mesos and Flink, as Protocols.
+
+Calls block and raise; the loop never makes one itself but hands them to a pool, whose answers come
+back as events. Every port has a shipped fake that refuses what the real thing refuses, and one
+contract suite runs on both (`tests/contract`).
+
+    PortError
+    ├── StoreError
+    │   ├── StoreUnavailable     nobody knows whether a write was applied: read back
+    │   ├── Fenced               a newer leader exists: abdicate
+    │   ├── VersionConflict      the record is not what we thought: read back
+    │   ├── ValueTooLarge        over ZooKeeper's limit, nothing was written
+    │   └── SchemaTooNew         a newer Weir wrote this tree: do not lead
+    ├── ClusterUnavailable       not subscribed; nothing was sent
+    └── FlinkError
+        ├── FlinkUnreachable     no answer: nothing is known about the job
+        └── FlinkRefused         Flink answered with an error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from reconciler.model.decision import FindRestorePoint
+from reconciler.model.events import DesiredTree, Event, RawSpec, StoredRecord, TaskUpdate, UnreadableRecord
+from reconciler.model.observation import FlinkObservation, RestoreView
+from reconciler.model.record import Generation, Record, Task
+from reconciler.model.resources import TaskInfo
+from reconciler.model.status import JobEvent, LeaderInfo, Status
+
+EventSink = Callable[[Event], None]
+
+
+class PortError(Exception):
+    """An answer that is not what was asked for."""
+
+
+class StoreError(PortError):
+    """ZooKeeper refused or did not answer."""
+
+
+class StoreUnavailable(StoreError):
+    """No answer; a write may or may not have been applied."""
+
+
+class Fenced(StoreError):
+    """The epoch has moved on: another replica leads."""
+
+
+class VersionConflict(StoreError):
+    """The znode has another version than the one named."""
+
+
+class ValueTooLarge(StoreError):
+    """The value would not fit into a znode."""
+
+
+class SchemaTooNew(StoreError):
+    """The tree was written by a newer version."""
+
+
+class ClusterUnavailable(PortError):
+    """Not subscribed with a master; the call was not sent."""
+
+
+class FlinkError(PortError):
+    """A Flink REST call failed."""
+
+
+class FlinkUnreachable(FlinkError):
+    """No answer, or one that says "not yet" (503); nothing may be concluded."""
+
+
+class FlinkRefused(FlinkError):
+    """Flink answered with an error; the message is Flink's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """What every write of a leader checks: the epoch node still has this version (S5)."""
+
+    epoch: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """Everything that one decision writes, applied in one multi together with the fence check."""
+
+    name: str
+    record: Record | None
+    """None deletes the record."""
+    expected_version: int | None
+    """The record's znode version; None: it must not exist yet."""
+    status: Status | None = None
+    """None leaves the status as it is, unless the record is deleted: then it goes too."""
+    events: tuple[JobEvent, ...] = ()
+    write_record: bool = True
+    """False: only status and events change."""
+
+
+class Store(Protocol):
+    """The ZooKeeper tree of `docs/concepts.md`. Reads raise `StoreUnavailable`, never answer "nothing" instead."""
+
+    def load_jobs(self) -> DesiredTree: ...
+
+    def load_job(self, name: str) -> RawSpec | None: ...
+
+    def load_records(self) -> Mapping[str, StoredRecord | UnreadableRecord]: ...
+
+    def load_record(self, name: str) -> StoredRecord | UnreadableRecord | None: ...
+
+    def load_status(self, name: str) -> Status | None: ...
+
+    def load_events(self, name: str) -> tuple[JobEvent, ...]: ...
+
+    def commit(self, fence: Fence, change: JobChange) -> int:
+        """Apply the change atomically; the record's new znode version (-1 when it was not written)."""
+        ...
+
+    def watch(self, sink: EventSink) -> None:
+        """Send `DesiredChanged` whenever the desired tree may have changed, until `unwatch`."""
+        ...
+
+    def unwatch(self) -> None: ...
+
+    def sync(self) -> None:
+        """After this, reads see everything that was written before it."""
+        ...
+
+    def load_framework_id(self) -> str | None: ...
+
+    def save_framework_id(self, fence: Fence, framework_id: str) -> None: ...
+
+    def load_leader(self) -> LeaderInfo | None: ...
+
+
+class JobWriter(Protocol):
+    """What users and the CLI may write; the operator itself has no such object (S3)."""
+
+    def put_job(self, name: str, data: bytes, expected: int | None = None) -> int:
+        """Create or replace desired state; the new znode version. `expected` makes it compare-and-set."""
+        ...
+
+    def delete_job(self, name: str) -> None: ...
+
+
+class Lease(Protocol):
+    """Leadership for one epoch."""
+
+    @property
+    def fence(self) -> Fence: ...
+
+    def may_act(self) -> bool:
+        """False from SUSPENDED or from an own deadline shorter than the session time-out, whichever is first."""
+        ...
+
+    def lost(self) -> bool:
+        """True once leadership cannot come back: drop all memory and contend anew."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class Election(Protocol):
+    def acquire(self, info: LeaderInfo, timeout: float | None = None) -> Lease | None:
+        """Wait until this replica leads; None when `timeout` seconds passed or `stop` was called."""
+        ...
+
+    def stop(self) -> None:
+        """Make a waiting `acquire` return."""
+        ...
+
+
+class Cluster(Protocol):
+    """A Mesos master. Events arrive through the sink given to `start`, in order."""
+
+    def start(self, framework_id: str | None, sink: EventSink) -> None: ...
+
+    def stop(self) -> None:
+        """Leave without tearing the framework down: every task goes on running."""
+        ...
+
+    def accept(self, offer_ids: Sequence[str], tasks: Sequence[TaskInfo]) -> None:
+        """Launch tasks on one agent from all of its offers; what is left of them is declined by Mesos."""
+        ...
+
+    def decline(self, offer_ids: Sequence[str], refuse_seconds: float) -> None: ...
+
+    def suppress(self) -> None: ...
+
+    def revive(self) -> None: ...
+
+    def kill(self, task_id: str, agent_id: str | None, grace_s: float) -> None: ...
+
+    def acknowledge(self, update: TaskUpdate) -> None:
+        """Acknowledge an update that carries a uuid; others must not be acknowledged."""
+        ...
+
+    def reconcile(self, tasks: Sequence[tuple[str, str | None]]) -> None:
+        """Explicit reconciliation of (task id, agent id); implicit when the sequence is empty."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkTarget:
+    """Where one generation's JobManager answers."""
+
+    version: str
+    url: str
+    job_id: str
+    cluster_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """An operation whose outcome is asked for."""
+
+    trigger_id: str
+    directory: str
+    stop: bool = field(default=False)
+
+
+class Flink(Protocol):
+    """JobManagers over REST, and what they left in storage and ZooKeeper."""
+
+    def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
+        """Look at the job. Never raises for an unreachable JobManager: that is an answer."""
+        ...
+
+    def stop_with_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None: ...
+
+    def trigger_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None: ...
+
+    def cancel(self, target: FlinkTarget) -> None: ...
+
+    def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
+        """Read HA metadata, checkpoints and savepoints of an ended generation. Never raises for silence."""
+        ...
+
+    def clean_up(self, job_id: str, cluster_id: str) -> None:
+        """Remove HA data and job result of a generation whose tasks are all dead; idempotent."""
+        ...
+
+
+class Renderer(Protocol):
+    """Command lines and configuration of Flink processes. Pure: it reads nothing."""
+
+    def render(self, record: Record, generation: Generation, task: Task) -> TaskInfo: ...
