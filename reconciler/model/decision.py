@@ -68,6 +68,8 @@ class FindRestorePoint:
     generation: int
     job_id: str
     cluster_id: str
+    checkpoint_directory: str
+    """Where the generation wrote its checkpoints (`ids.checkpoint_dir`)."""
     trigger_directory: str | None = None
     paths: tuple[str, ...] = ()
     """Restore points whose existence has to be checked."""

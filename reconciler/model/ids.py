@@ -40,6 +40,11 @@ def trigger_id(uid: str, generation: int, reason: str, number: int) -> str:
     return _digest("trigger", uid, generation, reason, number)[:32]
 
 
+def checkpoint_dir(storage: str, uid: str, generation: int) -> str:
+    """Flink's `execution.checkpointing.dir` of one generation; Flink adds `/<job id>/chk-N`."""
+    return f"{storage.rstrip('/')}/checkpoints/{uid}/{generation}"
+
+
 def task_id(job: str, uid: str, generation: int, role: str, index: int, attempt: int) -> str:
     """The Mesos task id; `parse_task_id` reads it back."""
     return f"{job}.{uid}.{generation}.{role}.{index}.{attempt}"

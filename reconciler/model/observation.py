@@ -129,6 +129,8 @@ class FlinkObservation:
     latest_checkpoint_path: str | None = None
     latest_checkpoint_at: float | None = None
     restored_from: str | None = None
+    leader_url: str | None = None
+    """REST address of the JobManager that Flink's election names (`leader/rest_server`), when it is known."""
     failure: str | None = None
     """The root exception of the job, when Flink reports one."""
     flink_restarts: int = 0
@@ -155,6 +157,8 @@ class RestoreView:
     """(checkpoint id or 0 if unknown, path) of complete savepoints below the trigger directory asked about."""
     missing: tuple[str, ...] = ()
     """Paths that were asked about and do not exist."""
+    terminal: str | None = None
+    """The globally terminal state in the job result store, if the job has an entry there."""
     error: str | None = None
 
 

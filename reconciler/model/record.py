@@ -189,6 +189,15 @@ class Restarts:
 
 
 @dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An earlier life of the name: tasks of this uid may be killed, its final state is still there."""
+
+    uid: str
+    deleted_at: float
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything that is remembered of one job."""
 
@@ -209,6 +218,9 @@ class Record:
     next_attempt: int = 1
     """The next unused attempt number of this job; it only grows."""
     next_generation: int = 1
+    resume: Snapshot | None = None
+    """What a suspended job starts from again; None after a stateless suspend."""
+    tombstones: tuple[Tombstone, ...] = ()
     blocked: str | None = None
     """Reason code of BLOCKED, with the command to go on in `why`."""
     deleted_at: float | None = None
