@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -63,10 +64,10 @@ def format_duration(seconds: float) -> str:
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
         if seconds >= size and seconds % size == 0:
             return f"{int(seconds / size)}{unit}"
-    if seconds == int(seconds):
-        return f"{int(seconds)}s"
-    milliseconds = round(seconds * 1000, 6)
-    return f"{milliseconds:g}ms" if milliseconds < 1e6 else f"{seconds!r}s"
+    milliseconds = f"{round(seconds * 1000)}ms"
+    if seconds < 1000 and parse_duration(milliseconds) == seconds:
+        return milliseconds
+    return format(Decimal(repr(float(seconds))), "f") + "s"
 
 
 def format_memory(mib: int) -> str:

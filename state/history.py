@@ -1,0 +1,60 @@
+"""Bounds of what is written: a job's event history and ZooKeeper's limit on one request.
+
+ZooKeeper closes the connection on a request over `jute.maxbuffer` (1 MiB by default), and the
+client would repeat it for ever, so sizes are checked before anything is sent (fault 16). The limit
+counts the whole multi, not one value. History gives way first: it explains, it decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.status import EVENTS_KEPT, JobEvent
+from reconciler.ports import ValueTooLarge
+from state.codec import encode_events
+
+REQUEST_LIMIT = 1_000_000
+"""Bytes of one request; below 1 MiB by a margin for paths and headers."""
+EVENTS_LIMIT = 128 * 1024
+"""Bytes of one job's event history."""
+MESSAGE_LIMIT = 2_000
+"""Characters of one event's message."""
+
+
+def append_events(old: Iterable[JobEvent], new: Iterable[JobEvent]) -> tuple[JobEvent, ...]:
+    """The history after `new` happened: equal neighbours are counted, the oldest give way.
+
+    Neighbours are equal when code and message are; the newer one's time and epoch are kept, so that
+    the line says when it happened last.
+    """
+    merged = list(old)
+    for event in new:
+        added = _shortened(event)
+        if merged and (merged[-1].code, merged[-1].message) == (added.code, added.message):
+            merged[-1] = added.model_copy(update={"count": merged[-1].count + added.count})
+        else:
+            merged.append(added)
+    return tuple(merged[-EVENTS_KEPT:])
+
+
+def encode_bounded(events: tuple[JobEvent, ...], room: int) -> bytes:
+    """The newest events that fit into `room` bytes and the history's own bound."""
+    limit = max(min(room, EVENTS_LIMIT), 2)
+    data = encode_events(events)
+    while len(data) > limit:
+        # Halving is enough: histories this large are rare and the oldest half explains least.
+        events = events[(len(events) + 1) // 2 :]
+        data = encode_events(events)
+    return data
+
+
+def check_size(what: str, size: int) -> None:
+    """Raise `ValueTooLarge` when a request of `size` bytes would not pass."""
+    if size > REQUEST_LIMIT:
+        raise ValueTooLarge(f"{what} has {size} bytes, ZooKeeper takes at most {REQUEST_LIMIT}; nothing was written")
+
+
+def _shortened(event: JobEvent) -> JobEvent:
+    if len(event.message) <= MESSAGE_LIMIT:
+        return event
+    return event.model_copy(update={"message": event.message[: MESSAGE_LIMIT - 1] + "…"})
