@@ -8,7 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reconciler.model.record import Record, Task
+from reconciler.model.record import Record, SpecRef, Task
+from reconciler.model.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What `/weir/jobs/<name>` asks for, after parsing."""
+
+    name: str
+    present: bool
+    """False: the node is gone and that is confirmed to be a delete."""
+    ref: SpecRef | None = None
+    """Which version was read, valid or not."""
+    spec: JobSpec | None = None
+    """The newest version if it is valid; None: go on with the last valid one."""
+    error: str | None = None
+    """Why the newest version was not accepted."""
+    held: str | None = None
+    """Set when the node is missing in a way that is not a delete (S7)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,12 @@ class Observation:
     tasks: Mapping[str, TaskObservation] = field(default_factory=dict)
     """By task id."""
     flink: FlinkObservation | None = None
+    unreachable_since: float | None = None
+    """Since when the JobManager has not answered, or None while it does."""
     restore: RestoreView | None = None
+    """Kept only while decisions go on asking for it, so it is never older than what made them ask."""
+    cleaned: frozenset[str] = frozenset()
+    """Job ids of ended generations whose HA data and job result were removed."""
     waiting: str | None = None
     """Why wanted tasks are not placed, one sentence with numbers, from the last matching pass."""
 

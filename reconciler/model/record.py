@@ -158,6 +158,8 @@ class Generation:
     running_since: float | None = None
     """Since when every vertex has been RUNNING without a break."""
     was_running: bool = False
+    job_managers_launched: int = 0
+    """How often a JobManager was wanted; above 0 a relaunch has to look at the HA metadata first."""
     checkpointed: bool = False
     """True once this generation completed a checkpoint: from then on it has state of its own to lose."""
     terminal: str | None = None
@@ -183,6 +185,8 @@ class Restarts:
     attempt: int = 0
     """Consecutive failures; back to 0 after `restart.resetAfter` without one."""
     last_failure_at: float | None = None
+    next_at: float = 0.0
+    """No replacement is placed before this time."""
     recent: tuple[float, ...] = ()
     """Times of the latest failures, bounded."""
     reason: str | None = None

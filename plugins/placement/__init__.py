@@ -1,0 +1,1 @@
+"""Placement strategies: which of the agents that fit is best."""

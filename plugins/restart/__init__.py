@@ -1,0 +1,1 @@
+"""Restart strategies: when to try again after a failure, and when to give up."""

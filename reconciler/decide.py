@@ -1,0 +1,109 @@
+"""What must happen to one job now: a pure function of desired state, memory and observation.
+
+The order below is the order of precedence, and each step assumes the ones before it:
+
+    1. nothing is concluded before Mesos has answered for every task of the job     (S6)
+    2. deaths are taken note of, and charged to the restart budget if they count
+    3. a newer valid desired state is taken up                                      (S3)
+    4. an ending that was begun is followed to its end                              (S1, S2, S4)
+    5. otherwise the job converges: delete, suspend, start, upgrade or keep running
+    6. kills are repeated, ended generations cleaned up, the lifecycle is named
+
+`decide` reads no clock and draws no random number. Called twice with the same arguments it answers
+the same, and called with its own record it asks for the same effects until they show (L2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler import decide_ending, decide_running, decide_tasks, lifecycle
+from reconciler.model import ids
+from reconciler.model.decision import Decision, Desired
+from reconciler.model.observation import Observation
+from reconciler.model.policy import Policy
+from reconciler.model.record import Lifecycle, Record, SpecRef, Tombstone
+from reconciler.model.spec import JobSpec
+from reconciler.turn import Turn
+
+
+def decide(desired: Desired, record: Record | None, seen: Observation, now: float, policy: Policy) -> Decision:
+    """The next record, the effects that follow once it is persisted, and one sentence why."""
+    if record is None or record.lifecycle is Lifecycle.DELETED:
+        return _decide_new(desired, record, seen, now, policy)
+    turn = Turn(desired, record, seen, now, policy)
+    if not seen.complete:
+        turn.wait("waiting for Mesos to say what became of every task of this job")
+        return Decision(record, (), turn.why)
+    decide_tasks.absorb_deaths(turn)
+    _take_up_spec(turn)
+    if record.generation is not None and record.generation.ending is not None:
+        decide_ending.follow(turn)
+    else:
+        _converge(turn)
+    decide_tasks.drive_kills(turn)
+    decide_tasks.clean_up_retired(turn)
+    if _gone(turn):
+        return _bury(turn)
+    lifecycle.name(turn)
+    return turn.decision()
+
+
+def _decide_new(desired: Desired, old: Record | None, seen: Observation, now: float, policy: Policy) -> Decision:
+    if not desired.present or desired.ref is None or (old is not None and desired.ref.czxid == old.seen.czxid):
+        expired = old is not None and now - (old.deleted_at or 0.0) > policy.tombstone_s
+        return Decision(None if expired else old, (), "deleted")
+    if desired.spec is None:
+        return Decision(old, (), "not accepted, nothing runs yet")
+    fresh = _new_record(desired.name, desired.ref, desired.spec, old)
+    turn = Turn(desired, fresh, replace(seen, complete=True), now, policy)
+    turn.event("CREATED", f"accepted version {desired.ref.version} of the desired state")
+    _converge(turn)
+    lifecycle.name(turn)
+    return turn.decision()
+
+
+def _new_record(name: str, ref: SpecRef, spec: JobSpec, old: Record | None) -> Record:
+    tombstones = () if old is None else old.tombstones
+    return Record(name, ids.job_uid(name, ref.czxid), ref, spec=spec, tombstones=tombstones)
+
+
+def _take_up_spec(turn: Turn) -> None:
+    """Remember the newest valid spec. A recreated node is another job: the old one ends first (fault 51)."""
+    desired, record = turn.desired, turn.record
+    if desired.spec is None or desired.ref is None or desired.ref.czxid != record.seen.czxid:
+        return
+    if desired.ref == record.seen and desired.spec == record.spec:
+        return
+    if desired.spec != record.spec and record.blocked is not None:
+        turn.update(blocked=None)
+    turn.update(seen=desired.ref, spec=desired.spec)
+
+
+def _converge(turn: Turn) -> None:
+    if turn.deletion_wanted or turn.record.lifecycle is Lifecycle.DELETING:
+        decide_ending.begin_delete(turn)
+    elif turn.record.generation is None:
+        decide_running.start_or_rest(turn)
+    else:
+        decide_running.keep(turn)
+
+
+def _gone(turn: Turn) -> bool:
+    record = turn.record
+    deleting = record.lifecycle is Lifecycle.DELETING or turn.deletion_wanted
+    return deleting and record.generation is None and not record.tasks and not record.retired
+
+
+def _bury(turn: Turn) -> Decision:
+    """Every task is known dead: only the final path is kept, for a while."""
+    record = turn.record
+    final = record.newest_snapshot()
+    stone = Tombstone(record.uid, turn.now, final.path if final else None)
+    where = f"; its final state is {final.path}" if final else ""
+    turn.event("DELETED", f"every task is gone{where}")
+    turn.update(
+        lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=(*record.tombstones, stone)[-16:], blocked=None
+    )
+    turn.why = f"deleted{where}"
+    return turn.decision()

@@ -1,0 +1,365 @@
+"""Ending a generation, the one place where state could be lost or written twice.
+
+    intent persisted (trigger id, directory) -> stop with savepoint | cancel | kill
+      -> ended: the job is globally terminal and that is persisted,                   (S1)
+                or every JobManager task is known dead
+      -> the restore point is determined, by (generation, checkpoint id)              (S2)
+      -> it is persisted -> only then the next generation's tasks are wanted
+
+Each arrow is a condition on record and observation, not a step that has to happen in one breath: a
+new leader goes on from wherever the record says it is (S4). An intent, once persisted, is followed
+to its end; then the *latest* spec starts (fault 48).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler import decide_running, decide_tasks
+from reconciler.diff import DiffClass, diff_class
+from reconciler.model import ids
+from reconciler.model.decision import CancelJob, StopWithSavepoint
+from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState
+from reconciler.model.record import (
+    Ending,
+    EndMode,
+    EndReason,
+    Lifecycle,
+    Retired,
+    Role,
+    Snapshot,
+    SnapshotKind,
+)
+from reconciler.turn import Turn
+
+# Beginning
+
+
+def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = None) -> bool:
+    """Persist the intent to end the generation; False when it has to wait and why is said."""
+    mode = mode or _choose_mode(turn, reason)
+    if mode is None:
+        return False
+    directory, trigger = _trigger(turn, reason, 1) if mode is EndMode.SAVEPOINT else (None, None)
+    turn.update_generation(ending=Ending(reason, mode, turn.now, trigger, directory))
+    turn.update(blocked=None)
+    how = {
+        EndMode.SAVEPOINT: "stopping with a savepoint",
+        EndMode.CANCEL: "cancelling",
+        EndMode.KILL: "killing its JobManagers, keeping the checkpoints",
+        EndMode.NONE: "its job has ended",
+    }[mode]
+    turn.event(f"{reason.value}_BEGUN", f"generation {turn.generation.number}: {how}; {because}")
+    follow(turn)
+    return True
+
+
+def begin_delete(turn: Turn) -> None:
+    """Carry out `onDelete` of the last valid spec."""
+    if turn.record.lifecycle is not Lifecycle.DELETING:
+        turn.update(lifecycle=Lifecycle.DELETING, blocked=None)
+        turn.event("DELETE_BEGUN", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
+    if turn.record.generation is None:
+        turn.wait("deleting; waiting until its tasks have ended")
+        return
+    if turn.spec.on_delete == "keep":
+        # Its tasks are left running and forgotten: no tombstone, so nobody ever kills them.
+        turn.update(generation=None, tasks=(), retired=())
+        return
+    if turn.generation.terminal is not None:
+        _forget_generation(turn)
+        turn.wait("deleting; waiting until its tasks have ended")
+        return
+    begin(turn, EndReason.DELETE, f"onDelete is {turn.spec.on_delete}")
+
+
+def _choose_mode(turn: Turn, reason: EndReason) -> EndMode | None:
+    """How this generation can be ended now without losing state; None: not yet."""
+    generation, flink = turn.generation, turn.flink()
+    state = flink.job_state if flink is not None else None
+    if state is not None and state.terminal:
+        return EndMode.NONE
+    wanted = turn.spec.job.upgrade_mode
+    if reason is EndReason.DELETE:
+        wanted = "savepoint" if turn.spec.on_delete == "savepoint" else "stateless"
+    if wanted == "stateless":
+        return EndMode.CANCEL
+    if wanted == "last-state":
+        return EndMode.KILL
+    if state is JobState.RUNNING:
+        return EndMode.SAVEPOINT
+    if not generation.was_running:
+        # It never got to run, so there is nothing to stop; what a checkpoint may hold is looked for (fault 56).
+        return EndMode.KILL
+    if not turn.tasks(Role.JOB_MANAGER):
+        return EndMode.KILL
+    since = turn.seen.unreachable_since
+    patience = generation.spec.health.readiness_timeout
+    begun = since if flink is None and since is not None else turn.now
+    if turn.now - begun >= patience:
+        return EndMode.KILL
+    turn.wake(begun + patience)
+    turn.wait("waiting until the job runs again, to stop it with a savepoint")
+    decide_tasks.ensure(turn)
+    return None
+
+
+def _trigger(turn: Turn, reason: EndReason, attempt: int) -> tuple[str, str]:
+    record, generation = turn.record, turn.generation
+    trigger = ids.trigger_id(record.uid, generation.number, reason.value, attempt)
+    base = turn.spec.snapshots.savepoint_dir
+    return turn.policy.savepoint_dir(base, record.uid, generation.number, trigger), trigger
+
+
+# Following
+
+
+def follow(turn: Turn) -> None:
+    """Go on with the ending that the record names."""
+    flink = turn.flink()
+    _note_terminal(turn, flink)
+    operation = _operation(turn, flink)
+    if operation is not None and operation.path is not None:
+        _note_savepoint(turn, operation.path, flink)
+    if not _ended(turn):
+        _drive(turn, flink, operation)
+        return
+    if not turn.ending.restore_known:
+        _determine_restore_point(turn, operation)
+    if turn.record.generation is not None and turn.record.generation.ending and turn.ending.restore_known:
+        _finish(turn)
+
+
+def _note_terminal(turn: Turn, flink: FlinkObservation | None) -> None:
+    if turn.generation.terminal is not None:
+        return
+    if flink is not None and flink.job_state is not None and flink.job_state.terminal:
+        turn.update_generation(terminal=flink.job_state.value, running_since=None)
+        return
+    view = turn.seen.restore
+    if view is not None and view.answered and view.generation == turn.generation.number and view.terminal:
+        turn.update_generation(terminal=view.terminal, running_since=None)
+
+
+def _operation(turn: Turn, flink: FlinkObservation | None) -> Operation | None:
+    trigger = turn.ending.trigger_id
+    return flink.operations.get(trigger) if flink is not None and trigger is not None else None
+
+
+def _note_savepoint(turn: Turn, path: str, flink: FlinkObservation | None) -> None:
+    """A completed savepoint is remembered before anything is destroyed, also if the stop failed (faults 41, 42)."""
+    if any(snapshot.path == path for snapshot in turn.record.snapshots):
+        return
+    generation = turn.generation
+    known = [s.checkpoint_id for s in turn.record.snapshots if s.generation == generation.number]
+    latest = flink.latest_checkpoint_id if flink is not None else None
+    snapshot = Snapshot(
+        SnapshotKind.SAVEPOINT,
+        path,
+        generation.number,
+        max([*known, latest or 0]) + 1,
+        turn.ending.trigger_id,
+        turn.now,
+        turn.ending.reason.value,
+    )
+    turn.update(snapshots=(*turn.record.snapshots, snapshot))
+    turn.event("SAVEPOINT_COMPLETED", f"savepoint of generation {generation.number}: {path}")
+
+
+def _ended(turn: Turn) -> bool:
+    """S1: globally terminal and persisted with this very decision, or every JobManager known dead."""
+    return turn.generation.terminal is not None or not turn.tasks(Role.JOB_MANAGER)
+
+
+def _drive(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> None:
+    ending = turn.ending
+    if ending.mode is EndMode.KILL:
+        decide_tasks.kill_generation(turn, "ending the generation, its checkpoints stay")
+        turn.wait(_waiting_for_death(turn))
+    elif ending.mode is EndMode.CANCEL:
+        _drive_cancel(turn, flink)
+    else:
+        _drive_stop(turn, flink, operation)
+
+
+def _waiting_for_death(turn: Turn) -> str:
+    hosts = ", ".join(sorted({task.hostname or "?" for task in turn.tasks(Role.JOB_MANAGER)}))
+    return f"ending generation {turn.generation.number}: waiting until its JobManager on {hosts} is known dead"
+
+
+def _drive_cancel(turn: Turn, flink: FlinkObservation | None) -> None:
+    """Without state to keep, a JobManager that does not take the cancel is killed."""
+    patience = turn.ending.since + 3 * turn.policy.stop_retry_s
+    if flink is not None and flink.job_state is not None and turn.now < patience:
+        turn.emit(CancelJob(turn.generation.job_id))
+        turn.wake(patience)
+        turn.wait(f"cancelling generation {turn.generation.number}; the job is {flink.job_state.value}")
+        return
+    decide_tasks.kill_generation(turn, "cancelling the generation")
+    turn.wait(_waiting_for_death(turn))
+
+
+def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> None:
+    ending, generation = turn.ending, turn.generation
+    what = f"stopping generation {generation.number} with a savepoint"
+    decide_tasks.ensure(turn)
+    if flink is None:
+        turn.wait(f"{what}; the JobManager does not answer")
+        return
+    state = operation.state if operation is not None else None
+    if state is OperationState.FAILED:
+        assert operation is not None
+        _retry_stop(turn, operation.error or "no reason given")
+    elif state is OperationState.IN_PROGRESS:
+        turn.wait(f"{what}; it is being written")
+    elif state is OperationState.COMPLETED:
+        turn.wait(f"{what}; it is complete, waiting until the job has finished")
+    elif turn.now < ending.not_before:
+        turn.wake(ending.not_before)
+        turn.wait(f"{what}; attempt {ending.attempt} follows, the one before failed: {ending.error}")
+    elif flink.job_state is JobState.RUNNING:
+        assert ending.trigger_id is not None
+        assert ending.directory is not None
+        turn.emit(StopWithSavepoint(generation.job_id, ending.trigger_id, ending.directory))
+        turn.wait(what)
+    else:
+        named = flink.job_state.value if flink.job_state else "not started"
+        turn.wait(f"{what}; the job is {named}, waiting until it runs")
+
+
+def _retry_stop(turn: Turn, error: str) -> None:
+    """A stop that failed left the job running: try again, or go on running if nobody wants the stop any more."""
+    ending = turn.ending
+    if ending.reason is not EndReason.DELETE and _no_longer_wanted(turn):
+        turn.update_generation(ending=None, spec=turn.spec)
+        turn.event("ENDING_ABANDONED", f"the stop failed and is no longer asked for: {error}"[:1000], warning=True)
+        return
+    attempt = ending.attempt + 1
+    directory, trigger = _trigger(turn, ending.reason, attempt)
+    not_before = turn.now + min(turn.policy.stop_retry_s * 2 ** min(attempt - 2, 5), 300.0)
+    turn.update_ending(
+        attempt=attempt, trigger_id=trigger, directory=directory, not_before=not_before, error=error[:500]
+    )
+    turn.event("SAVEPOINT_FAILED", f"the stop failed and will be tried again: {error}"[:1000], warning=True)
+    turn.wake(not_before)
+    turn.wait(f"the savepoint failed, trying again: {error[:200]}")
+
+
+def _no_longer_wanted(turn: Turn) -> bool:
+    if turn.deletion_wanted or turn.spec.job.state == "suspended":
+        return False
+    return diff_class(turn.generation.spec, turn.spec) <= DiffClass.IGNORE
+
+
+# The restore point
+
+
+def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
+    """Find the newest state of the ended generation and persist it, before anything starts from it."""
+    del operation
+    generation, ending = turn.generation, turn.ending
+    if ending.mode is EndMode.CANCEL:
+        turn.update_ending(restore_known=True, restore=None)  # stateless: the spec says so explicitly
+        return
+    stopped_with = [s for s in turn.record.snapshots if s.trigger_id == ending.trigger_id and s.trigger_id]
+    if generation.terminal == JobState.FINISHED.value and stopped_with:
+        # A stop that ended in FINISHED: nothing of this generation can be newer than its savepoint.
+        turn.update_ending(restore_known=True, restore=stopped_with[-1])
+        return
+    view = turn.seen.restore
+    if view is None or not view.answered or view.generation != generation.number:
+        turn.emit(decide_tasks.find_restore_point(turn))
+        silent = f" ({view.error})" if view is not None and view.error else ""
+        turn.wait(f"looking for the newest state of generation {generation.number}{silent}")
+        return
+    found = [
+        Snapshot(SnapshotKind.SAVEPOINT, path, generation.number, number, ending.trigger_id, turn.now, "found")
+        for number, path in view.savepoints
+    ]
+    if view.checkpoint_path is not None:
+        number = view.checkpoint_id or 0
+        found.append(Snapshot(SnapshotKind.CHECKPOINT, view.checkpoint_path, generation.number, number, time=turn.now))
+    _remember(turn, found)
+    if generation.terminal == JobState.FINISHED.value and not found and not stopped_with:
+        _finished_meanwhile(turn)
+        return
+    newest = turn.record.newest_snapshot()
+    if newest is None or newest.order < (generation.number, 0, 0):
+        if generation.checkpointed:
+            _block(turn, f"generation {generation.number} completed checkpoints, but none of them is found")
+            return
+        newest = generation.restore if newest is None else newest
+    if newest is not None and newest.path in view.missing:
+        _block(turn, f"the newest state is missing: {newest.path}")
+        return
+    turn.update_ending(restore_known=True, restore=newest)
+
+
+def _remember(turn: Turn, found: list[Snapshot]) -> None:
+    """Ids that were read from the files replace ids that were guessed."""
+    paths = {snapshot.path for snapshot in found}
+    kept = [snapshot for snapshot in turn.record.snapshots if snapshot.path not in paths]
+    known = {snapshot.path: snapshot for snapshot in turn.record.snapshots}
+    merged = [
+        replace(known[snapshot.path], checkpoint_id=snapshot.checkpoint_id or known[snapshot.path].checkpoint_id)
+        if snapshot.path in known
+        else snapshot
+        for snapshot in found
+    ]
+    turn.update(snapshots=(*kept, *merged))
+
+
+def _block(turn: Turn, what: str) -> None:
+    """Never start empty and never from something older: say what is missing and how to go on (S2)."""
+    turn.update(blocked="RESTORE_BLOCKED")
+    turn.wait(
+        f"RESTORE_BLOCKED: {what}. Put it back, or say where to start from: "
+        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty"
+    )
+
+
+def _finished_meanwhile(turn: Turn) -> None:
+    """The job reached its own end while it was being stopped: there is nothing to restore and nothing to start."""
+    reason = turn.ending.reason
+    turn.update_generation(ending=None, spec=turn.spec)
+    turn.event("FINISHED", f"generation {turn.generation.number} finished by itself before {reason.value} took effect")
+    decide_running.keep(turn)
+
+
+# Finishing
+
+
+def _finish(turn: Turn) -> None:
+    """The old generation has ended and its restore point is in the record: what comes next may start."""
+    restore, reason = turn.ending.restore, turn.ending.reason
+    turn.event(f"{reason.value}_ENDED", f"generation {turn.generation.number} ended: {_origin(restore)}")
+    _forget_generation(turn)
+    if reason is EndReason.DELETE or turn.deletion_wanted:
+        turn.update(lifecycle=Lifecycle.DELETING)
+        turn.wait("deleting; waiting until its tasks have ended")
+    elif turn.spec.job.state == "suspended":
+        turn.update(resume=restore)
+        turn.wait("suspended" + (f"; will resume from {restore.path}" if restore else ""))
+    else:
+        decide_running.start_generation(turn, restore)
+        turn.wait(f"starting generation {turn.generation.number}")
+
+
+def _origin(restore: Snapshot | None) -> str:
+    return f"its state is {restore.path}" if restore else "it leaves no state"
+
+
+def _forget_generation(turn: Turn) -> None:
+    decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
+    retire(turn)
+    turn.update(generation=None)
+
+
+def retire(turn: Turn) -> None:
+    """Remember the generation until its HA data and job result can be removed."""
+    generation = turn.generation
+    if all(old.number != generation.number for old in turn.record.retired) and (
+        generation.job_id not in turn.seen.cleaned
+    ):
+        old = Retired(generation.number, generation.job_id, generation.cluster_id, generation.terminal)
+        turn.update(retired=(*turn.record.retired, old))

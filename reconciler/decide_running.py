@@ -1,0 +1,200 @@
+"""A job whose generation is not being ended: start it, keep it running, or begin to end it."""
+
+from __future__ import annotations
+
+from reconciler import decide_ending, decide_tasks
+from reconciler.diff import DiffClass, changes, describe, diff_class
+from reconciler.model import ids
+from reconciler.model.observation import FlinkObservation, JobState
+from reconciler.model.record import (
+    EndMode,
+    EndReason,
+    Generation,
+    Lifecycle,
+    Role,
+    Snapshot,
+    SnapshotKind,
+)
+from reconciler.restarts import charge
+from reconciler.turn import Turn
+
+# Starting
+
+
+def start_or_rest(turn: Turn) -> None:
+    """No generation exists: start one unless the job is to be suspended or is blocked."""
+    if turn.spec.job.state == "suspended":
+        turn.wait("suspended" + (f"; will resume from {turn.record.resume.path}" if turn.record.resume else ""))
+        return
+    if turn.record.blocked is not None:
+        turn.wait(turn.record.why)
+        return
+    if turn.record.next_generation == 1 and turn.spec.job.initial_savepoint_path is not None:
+        initial = Snapshot(SnapshotKind.SAVEPOINT, turn.spec.job.initial_savepoint_path, 0, reason="initial")
+        start_generation(turn, initial)
+    else:
+        start_generation(turn, turn.record.resume)
+
+
+def start_generation(turn: Turn, restore: Snapshot | None) -> None:
+    """Open the next generation from one explicit restore point; its tasks are wanted from now on."""
+    record = turn.record
+    number = record.next_generation
+    generation = Generation(
+        number,
+        turn.spec,
+        ids.flink_job_id(record.uid, number),
+        ids.cluster_id(record.name, record.uid, number),
+        turn.now,
+        restore,
+    )
+    turn.update(generation=generation, next_generation=number + 1, resume=None)
+    origin = f"from {restore.path}" if restore else "without a restore point"
+    turn.event("GENERATION_STARTED", f"generation {number} starts {origin}")
+    decide_tasks.ensure(turn)
+
+
+# Keeping
+
+
+def keep(turn: Turn) -> None:
+    """One generation exists and nothing ends it yet."""
+    generation = turn.generation
+    flink = turn.flink()
+    if generation.terminal is not None:
+        _at_rest(turn)
+        return
+    if flink is not None:
+        _take_note(turn, flink)
+        if flink.job_state is not None and flink.job_state.terminal:
+            _ended_by_itself(turn, flink)
+            return
+    if _leave_for_spec(turn):
+        return
+    if turn.record.blocked is not None:
+        turn.wait(turn.record.why)
+        return
+    decide_tasks.ensure(turn)
+    if turn.generation.terminal is not None:  # the job result store told of an end that nobody saw
+        _at_rest(turn)
+        return
+    _reopen_without_ha(turn)
+    _say_what_is_awaited(turn, flink)
+
+
+def _leave_for_spec(turn: Turn) -> bool:
+    """Begin to end the generation if the newest spec asks for that."""
+    running, wanted = turn.generation.spec, turn.spec
+    if wanted.job.state == "suspended":
+        return decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
+    kind = diff_class(running, wanted)
+    if kind in (DiffClass.SCALE, DiffClass.UPGRADE):
+        return decide_ending.begin(turn, EndReason.UPGRADE, describe(changes(running, wanted)))
+    if kind is DiffClass.IGNORE:
+        turn.update_generation(spec=wanted)
+    return False
+
+
+def _take_note(turn: Turn, flink: FlinkObservation) -> None:
+    """Persist what a later decision, perhaps another leader's, must know about this generation."""
+    generation = turn.generation
+    if flink.completed_checkpoints > 0 or flink.latest_checkpoint_path is not None:
+        if not generation.checkpointed:
+            turn.update_generation(checkpointed=True)
+    if flink.job_state is JobState.RUNNING and flink.vertices_running:
+        if generation.running_since is None:
+            turn.update_generation(running_since=turn.now, was_running=True)
+            turn.event("RUNNING", f"every task of generation {generation.number} runs")
+    elif generation.running_since is not None and flink.job_state is not None:
+        turn.update_generation(running_since=None)
+
+
+def _ended_by_itself(turn: Turn, flink: FlinkObservation) -> None:
+    assert flink.job_state is not None
+    state = flink.job_state
+    turn.update_generation(terminal=state.value, running_since=None)
+    if state is JobState.FINISHED:
+        turn.event("FINISHED", f"generation {turn.generation.number} finished; its resources are given back")
+        _at_rest(turn)
+        return
+    said = f"the job is {state.value}" + (f": {flink.failure}" if flink.failure else "")
+    turn.event("JOB_FAILED" if state is JobState.FAILED else "JOB_CANCELED", said[:1000], warning=True)
+    charge(turn, said)
+    _at_rest(turn)
+
+
+def _at_rest(turn: Turn) -> None:
+    """The generation's job is globally terminal and nobody asked for it: FINISHED rests, others restart."""
+    generation = turn.generation
+    if generation.terminal != JobState.FINISHED.value:
+        if turn.record.blocked is None:
+            decide_ending.begin(turn, EndReason.RESTART, f"the job is {generation.terminal}", EndMode.NONE)
+        else:
+            turn.wait(
+                f"the job is {generation.terminal} and its restart strategy gave up; change the spec to try again"
+            )
+        return
+    decide_tasks.kill_generation(turn, "the job has finished")
+    decide_ending.retire(turn)
+    turn.wait("finished")
+    if turn.spec.job.state == "running" and diff_class(generation.spec, turn.spec) >= DiffClass.SCALE:
+        decide_ending.begin(turn, EndReason.UPGRADE, "changed after it had finished", EndMode.NONE)
+
+
+def _reopen_without_ha(turn: Turn) -> None:
+    """The JobManager is dead and its HA metadata is gone, but a checkpoint exists: the next generation takes it."""
+    view = turn.seen.restore
+    if turn.tasks(Role.JOB_MANAGER) or view is None or not view.answered:
+        return
+    if view.generation == turn.generation.number and not view.ha_metadata and view.terminal is None:
+        decide_ending.begin(turn, EndReason.RESTART, "the HA metadata is gone", EndMode.KILL)
+
+
+# Explaining
+
+
+def checkpointing_on(generation: Generation) -> bool:
+    """True when the configuration asks for checkpoints; a job may also ask in its own code."""
+    interval = generation.spec.flink_configuration.get("execution.checkpointing.interval", "0")
+    return interval.strip() not in ("", "0", "0s", "0ms")
+
+
+def stable(turn: Turn) -> bool:
+    """All vertices RUNNING, with a completed checkpoint if checkpointing is on, for `health.stableAfter`."""
+    generation = turn.generation
+    if generation.running_since is None or (checkpointing_on(generation) and not generation.checkpointed):
+        return False
+    due = generation.running_since + generation.spec.health.stable_after
+    turn.wake(due)
+    return turn.now >= due
+
+
+def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
+    _say_unplaced(turn)
+    generation = turn.generation
+    if flink is None:
+        since = turn.seen.unreachable_since
+        silent = f" for {turn.now - since:.0f} s" if since is not None else ""
+        if generation.was_running:
+            turn.wait(f"the JobManager has not answered{silent}; nothing is concluded from that")
+        turn.wait("waiting for the JobManager to answer")
+    elif flink.job_state is None:
+        turn.wait("the JobManager answers; waiting until it has started the job")
+    elif generation.running_since is None:
+        turn.wait(f"the job is {flink.job_state.value}; waiting until all of its tasks run")
+    elif checkpointing_on(generation) and not generation.checkpointed:
+        turn.wait("running; waiting for the first checkpoint")
+    elif turn.record.lifecycle is not Lifecycle.STABLE:
+        turn.wait("running; waiting to be stable")
+    turn.wait("running and stable")
+
+
+def _say_unplaced(turn: Turn) -> None:
+    unplaced = decide_tasks.unplaced(turn)
+    for task in unplaced:
+        if task.not_before > turn.now:
+            turn.wake(task.not_before)
+            reason = turn.record.restarts.reason or "a failure"
+            turn.wait(f"waiting for its restart back-off after: {reason}")
+    if unplaced:
+        turn.wait(f"waiting for an offer: {turn.seen.waiting}" if turn.seen.waiting else "waiting for an offer")

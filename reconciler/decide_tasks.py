@@ -1,0 +1,238 @@
+"""Tasks of a generation: deaths, replacements, surplus attempts, launch time-outs, kills.
+
+Which Mesos states are death is in `TaskState.dead`; LOST, UNREACHABLE and UNKNOWN are not (Mesos docs,
+"Designing Highly Available Mesos Frameworks"). A task that Mesos cannot see is replaced inside its
+generation after a grace time, because Flink's own election and HA data keep that safe; it is never
+taken as proof that a generation has ended (S1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
+from reconciler.model.ids import checkpoint_dir
+from reconciler.model.observation import TaskObservation, TaskState
+from reconciler.model.record import Role, Task, TaskPhase
+from reconciler.restarts import charge
+from reconciler.turn import Turn
+
+NOT_CHARGED_REASONS = frozenset(
+    {
+        "REASON_INVALID_OFFERS",
+        "REASON_MASTER_DISCONNECTED",
+        "REASON_SLAVE_DRAINING",
+        "REASON_AGENT_DRAINING",
+        "REASON_RECONCILIATION",
+    }
+)
+"""Mesos reasons that are nobody's failure: the launch never happened, or maintenance moved the task."""
+
+_NAMES = {Role.JOB_MANAGER: "JobManager", Role.TASK_MANAGER: "TaskManager"}
+
+
+def absorb_deaths(turn: Turn) -> None:
+    """Take tasks that are known dead out of the record; charge those that died on their own."""
+    for task in turn.record.tasks:
+        seen = turn.task_seen(task)
+        if not task.placed or seen is None or not seen.state.dead:
+            continue
+        turn.replace_task(task, None)
+        if task.kill_since is not None or not _matters(turn, task):
+            continue
+        said = _said(task, seen)
+        if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS:
+            turn.event("TASK_NOT_STARTED", f"{said}; not charged to the restart budget")
+        else:
+            turn.event("TASK_LOST", said, warning=True)
+            charge(turn, said)
+
+
+def _matters(turn: Turn, task: Task) -> bool:
+    generation = turn.record.generation
+    return (
+        generation is not None
+        and task.generation == generation.number
+        and generation.terminal is None
+        and generation.ending is None
+    )
+
+
+def _said(task: Task, seen: TaskObservation) -> str:
+    detail = f": {seen.message}" if seen.message else ""
+    reason = f" ({seen.reason})" if seen.reason else ""
+    return f"{_NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}{reason}{detail}"
+
+
+def ensure(turn: Turn) -> None:
+    """Every wanted JobManager and TaskManager of the current generation exists once."""
+    spec = turn.generation.spec
+    for role, count in ((Role.JOB_MANAGER, spec.job_manager.replicas), (Role.TASK_MANAGER, spec.task_managers())):
+        tasks = [task for task in turn.tasks(role) if task.kill_since is None]
+        for index in range(count):
+            _ensure_one(turn, role, index, [task for task in tasks if task.index == index])
+        for task in tasks:
+            if task.index >= count:
+                turn.kill(task, "no longer needed")
+
+
+def _ensure_one(turn: Turn, role: Role, index: int, attempts: Sequence[Task]) -> None:
+    if not attempts:
+        if role is Role.TASK_MANAGER or _may_launch_job_manager(turn):
+            _want(turn, role, index)
+        return
+    newest = max(attempts, key=lambda task: task.attempt)
+    if len(attempts) > 1:
+        _resolve_surplus(turn, role, attempts, newest)
+    elif newest.placed:
+        seen = turn.task_seen(newest)
+        if seen is not None and seen.state.unclear:
+            _replace_unclear(turn, newest, seen)
+        else:
+            _check_launch(turn, newest, seen)
+
+
+def _want(turn: Turn, role: Role, index: int) -> None:
+    record = turn.record
+    not_before = min(record.restarts.next_at, turn.now + 2 * turn.generation.spec.restart.max_backoff)
+    task = Task(role, turn.generation.number, index, record.next_attempt, wanted_at=turn.now, not_before=not_before)
+    turn.update(tasks=(*record.tasks, task), next_attempt=record.next_attempt + 1)
+    if role is Role.JOB_MANAGER:
+        turn.update_generation(job_managers_launched=turn.generation.job_managers_launched + 1)
+
+
+def _may_launch_job_manager(turn: Turn) -> bool:
+    """A relaunch inside a generation needs its HA metadata, or that there is no checkpoint to lose (S2)."""
+    generation = turn.generation
+    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.kill_since is None]
+    if generation.job_managers_launched == 0 or alive:
+        return True
+    view = turn.seen.restore
+    if view is None or not view.answered or view.generation != generation.number:
+        turn.emit(find_restore_point(turn))
+        turn.wait("looking for the HA metadata of the lost JobManager")
+        return False
+    if view.terminal is not None:
+        turn.update_generation(terminal=view.terminal)
+        return False
+    if view.ha_metadata:
+        return True
+    # Without HA metadata Flink would start this job id from its first restore point: only right
+    # when nothing newer exists. Otherwise `decide_running` opens the next generation from the checkpoint.
+    return view.checkpoint_path is None and not generation.checkpointed
+
+
+def find_restore_point(turn: Turn) -> FindRestorePoint:
+    """The look at storage and HA metadata of the current generation."""
+    generation, record = turn.generation, turn.record
+    newest = record.newest_snapshot()
+    paths = {snapshot.path for snapshot in (newest, generation.restore) if snapshot is not None}
+    return FindRestorePoint(
+        generation.number,
+        generation.job_id,
+        generation.cluster_id,
+        checkpoint_dir(turn.policy.storage, record.uid, generation.number),
+        generation.ending.directory if generation.ending else None,
+        tuple(sorted(paths)),
+    )
+
+
+def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
+    due = seen.since + turn.policy.lost_grace_s
+    if turn.now < due:
+        turn.wake(due)
+        turn.wait(f"{_NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}; waiting for its agent")
+        return
+    turn.event(
+        "TASK_UNREACHABLE",
+        f"{_said(task, seen)}; replaced after {turn.policy.lost_grace_s:g} s, the old one may still be alive",
+        warning=True,
+    )
+    charge(turn, _said(task, seen))
+    _want(turn, task.role, task.index)
+
+
+def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: Task) -> None:
+    """An attempt that was unreachable is back: the one that Flink does not use goes (fault 20)."""
+    back = [task for task in attempts if task is not newest and _runs(turn, task)]
+    if not back:
+        return
+    if not newest.placed:
+        turn.kill(newest, "the earlier attempt is back")
+        turn.event("TASK_BACK", f"{_NAMES[role]} {newest.index} is back on {back[0].hostname}; nothing is launched")
+        return
+    flink = turn.flink()
+    if flink is None or not _runs(turn, newest):
+        return
+    candidates = [*back, newest]
+    if role is Role.JOB_MANAGER:
+        if flink.leader_url is None:
+            return
+        surplus = [task for task in candidates if not _leads(task, flink.leader_url)]
+    else:
+        surplus = [task for task in candidates if task.task_id not in flink.busy_task_managers]
+    for task in surplus[: len(candidates) - 1]:
+        turn.kill(task, "surplus: another attempt of the same index is in use")
+
+
+def _runs(turn: Turn, task: Task) -> bool:
+    seen = turn.task_seen(task)
+    return seen is not None and seen.state is TaskState.RUNNING
+
+
+def _leads(task: Task, leader_url: str) -> bool:
+    return bool(task.ports) and f"{task.address}:{task.ports[0]}" in leader_url
+
+
+def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
+    """A launch that Mesos has not confirmed in time is asked about, then killed and replaced (fault 32)."""
+    if seen is not None and seen.state not in (TaskState.STAGING, TaskState.STARTING):
+        return
+    timeout = turn.generation.spec.health.launch_timeout
+    due = (task.placed_at or turn.now) + timeout
+    if turn.now < due:
+        turn.wake(due)
+        turn.wait(f"{_NAMES[task.role]} {task.index} was launched on {task.hostname}; waiting until it runs")
+        return
+    assert task.task_id is not None
+    turn.emit(ReconcileTask(task.task_id, task.agent_id))
+    turn.wait(f"{_NAMES[task.role]} {task.index} is not running {timeout:g} s after its launch; asking Mesos")
+    if turn.now >= due + timeout / 2:
+        said = f"{_NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
+        turn.event("LAUNCH_TIMEOUT", said, warning=True)
+        turn.kill(task, said)
+        charge(turn, said)
+    else:
+        turn.wake(due + timeout / 2)
+
+
+def kill_generation(turn: Turn, why: str) -> None:
+    """Every task of the current generation has to go."""
+    for task in turn.tasks():
+        turn.kill(task, why)
+
+
+def drive_kills(turn: Turn) -> None:
+    """Kills are repeated until the task is known dead, however long that takes (fault 34)."""
+    for task in turn.record.tasks:
+        if task.kill_since is not None and task.task_id is not None:
+            turn.emit(KillTask(task.task_id, task.agent_id, task.kill_why or ""))
+
+
+def clean_up_retired(turn: Turn) -> None:
+    """HA data and the job result stay until no task of the generation can come back (fault 61)."""
+    left = []
+    current = turn.record.generation.number if turn.record.generation else None
+    for old in turn.record.retired:
+        if old.job_id in turn.seen.cleaned:
+            continue
+        left.append(old)
+        if not any(task.generation == old.number for task in turn.record.tasks) and old.number != current:
+            turn.emit(CleanUpGeneration(old.number, old.job_id, old.cluster_id))
+    if len(left) != len(turn.record.retired):
+        turn.update(retired=tuple(left))
+
+
+def unplaced(turn: Turn) -> list[Task]:
+    """Tasks that wait for an offer or for their back-off."""
+    return [task for task in turn.record.tasks if task.phase is TaskPhase.WANTED]

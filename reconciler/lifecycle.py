@@ -1,0 +1,53 @@
+"""Naming where a job is; the names are those of the Flink Kubernetes operator where it has one."""
+
+from __future__ import annotations
+
+from reconciler import decide_running
+from reconciler.model.record import EndReason, Generation, Lifecycle, Role
+from reconciler.turn import Turn
+
+SILENCE_S = 10.0
+"""A JobManager that is silent for longer is RECONCILING: we cannot see it, which is not a death (fault 46)."""
+
+
+def name(turn: Turn) -> None:
+    """Set `record.lifecycle`, and tell of a change."""
+    before = turn.record.lifecycle
+    after = _name(turn)
+    if after is not before:
+        turn.update(lifecycle=after)
+        turn.event(after.value, turn.why or after.value.lower())
+    if after is Lifecycle.STABLE:
+        if turn.record.stable_spec != turn.generation.spec:
+            turn.update(stable_spec=turn.generation.spec)
+        turn.why = "running and stable"
+
+
+def _name(turn: Turn) -> Lifecycle:
+    record = turn.record
+    if record.lifecycle is Lifecycle.DELETING:
+        return Lifecycle.DELETING
+    if record.blocked is not None:
+        failed = record.blocked == "RESTARTS_EXHAUSTED"
+        return Lifecycle.FAILED if failed else Lifecycle.BLOCKED
+    generation = record.generation
+    if generation is None:
+        return Lifecycle.SUSPENDED if turn.spec.job.state == "suspended" else Lifecycle.CREATED
+    if generation.ending is not None:
+        return Lifecycle.ROLLING_BACK if generation.ending.reason is EndReason.ROLLBACK else Lifecycle.UPGRADING
+    if generation.terminal is not None:
+        return Lifecycle.FINISHED if generation.terminal == "FINISHED" else Lifecycle.FAILED
+    return _name_of_running(turn, generation)
+
+
+def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
+    if not generation.was_running:
+        return Lifecycle.CREATED if generation.number == 1 else Lifecycle.UPGRADING
+    since = turn.seen.unreachable_since
+    if since is not None and turn.tasks(Role.JOB_MANAGER):
+        if turn.now - since >= SILENCE_S:
+            return Lifecycle.RECONCILING
+        turn.wake(since + SILENCE_S)
+        if turn.record.lifecycle in (Lifecycle.STABLE, Lifecycle.RECONCILING):
+            return turn.record.lifecycle
+    return Lifecycle.STABLE if decide_running.stable(turn) else Lifecycle.DEPLOYED

@@ -1,0 +1,115 @@
+"""The working state of one call of `decide`: the record as it becomes, and what was decided so far.
+
+A Turn lives for one call only; what leaves it is an immutable Decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from reconciler.model.decision import Decision, Desired, Effect, EmitEvent, WakeAt
+from reconciler.model.observation import FlinkObservation, Observation, TaskObservation
+from reconciler.model.policy import Policy
+from reconciler.model.record import Ending, Generation, Record, Role, Task
+from reconciler.model.spec import JobSpec
+
+
+class Turn:
+    """One decision in the making."""
+
+    def __init__(self, desired: Desired, record: Record, seen: Observation, now: float, policy: Policy) -> None:
+        self.desired = desired
+        self.record = record
+        self.seen = seen
+        self.now = now
+        self.policy = policy
+        self.why = ""
+        self._effects: dict[str, Effect] = {}
+        self._wake: float | None = None
+
+    # Reading
+
+    @property
+    def spec(self) -> JobSpec:
+        """The last valid desired state; a record is only ever made from one."""
+        assert self.record.spec is not None
+        return self.record.spec
+
+    @property
+    def generation(self) -> Generation:
+        assert self.record.generation is not None
+        return self.record.generation
+
+    @property
+    def ending(self) -> Ending:
+        assert self.generation.ending is not None
+        return self.generation.ending
+
+    @property
+    def deletion_wanted(self) -> bool:
+        """True when the node is gone, or was recreated, so that this life of the name ends (fault 51)."""
+        desired = self.desired
+        recreated = desired.ref is not None and desired.ref.czxid != self.record.seen.czxid
+        return not desired.present or recreated
+
+    def flink(self) -> FlinkObservation | None:
+        """The last answer of this generation's JobManager, if it is one that may be acted on."""
+        flink = self.seen.flink
+        if flink is None or not flink.reachable or flink.job_id != self.generation.job_id:
+            return None
+        return flink if self.now - flink.at <= self.policy.flink_stale_s else None
+
+    def task_seen(self, task: Task) -> TaskObservation | None:
+        return self.seen.tasks.get(task.task_id) if task.task_id else None
+
+    def tasks(self, role: Role | None = None) -> list[Task]:
+        """Tasks of the current generation."""
+        return [
+            task
+            for task in self.record.tasks
+            if task.generation == self.generation.number and (role is None or task.role is role)
+        ]
+
+    # Changing
+
+    def update(self, **changes: Any) -> None:
+        self.record = replace(self.record, **changes)
+
+    def update_generation(self, **changes: Any) -> None:
+        self.update(generation=replace(self.generation, **changes))
+
+    def update_ending(self, **changes: Any) -> None:
+        self.update_generation(ending=replace(self.ending, **changes))
+
+    def replace_task(self, old: Task, new: Task | None) -> None:
+        """Swap one task of the record, or remove it."""
+        tasks = [new if task is old else task for task in self.record.tasks]
+        self.update(tasks=tuple(task for task in tasks if task is not None))
+
+    def kill(self, task: Task, why: str) -> None:
+        """Decide that a task has to go. A task that was never placed just goes."""
+        if task.kill_since is not None:
+            return
+        self.replace_task(task, replace(task, kill_since=self.now, kill_why=why) if task.placed else None)
+
+    def emit(self, effect: Effect) -> None:
+        self._effects.setdefault(effect.key, effect)
+
+    def event(self, code: str, message: str, warning: bool = False) -> None:
+        """Only ever beside a change of the record: deciding again must not tell it again."""
+        self.emit(EmitEvent(code, message, warning))
+
+    def wait(self, why: str) -> None:
+        """Say what the job waits for; the first reason given is the deepest one."""
+        self.why = self.why or why
+
+    def wake(self, at: float) -> None:
+        if at > self.now and (self._wake is None or at < self._wake):
+            self._wake = at
+
+    def decision(self) -> Decision:
+        effects = [*self._effects.values()]
+        if self._wake is not None:
+            effects.append(WakeAt(self._wake))
+        return Decision(replace(self.record, why=self.why), tuple(effects), self.why)
