@@ -8,10 +8,11 @@ counts the whole multi, not one value. History gives way first: it explains, it 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from reconciler.model.status import EVENTS_KEPT, JobEvent
-from reconciler.ports import ValueTooLarge
-from state.codec import encode_events
+from reconciler.ports import JobChange, ValueTooLarge
+from state.codec import encode_events, encode_record, encode_status
 
 REQUEST_LIMIT = 1_000_000
 """Bytes of one request; below 1 MiB by a margin for paths and headers."""
@@ -52,6 +53,38 @@ def check_size(what: str, size: int) -> None:
     """Raise `ValueTooLarge` when a request of `size` bytes would not pass."""
     if size > REQUEST_LIMIT:
         raise ValueTooLarge(f"{what} has {size} bytes, ZooKeeper takes at most {REQUEST_LIMIT}; nothing was written")
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChange:
+    """The bytes that one commit writes; None: that znode is left as it is."""
+
+    record: bytes | None
+    status: bytes | None
+    events: bytes | None
+
+    @property
+    def size(self) -> int:
+        return sum(len(data) for data in (self.record, self.status, self.events) if data)
+
+
+def encode_change(change: JobChange, history: tuple[JobEvent, ...]) -> EncodedChange:
+    """What `change` writes, given the job's present history. Raises `ValueTooLarge` when it cannot fit.
+
+    A record that is deleted takes its history with it, so no events are written then.
+    """
+    record = encode_record(change.record) if change.write_record and change.record is not None else None
+    status = encode_status(change.status) if change.status is not None else None
+    size = EncodedChange(record, status, None).size
+    check_size(f'the record and status of "{change.name}"', size)
+    events = None
+    if change.events and not deletes_record(change):
+        events = encode_bounded(append_events(history, change.events), REQUEST_LIMIT - size)
+    return EncodedChange(record, status, events)
+
+
+def deletes_record(change: JobChange) -> bool:
+    return change.write_record and change.record is None
 
 
 def _shortened(event: JobEvent) -> JobEvent:
