@@ -1,0 +1,232 @@
+"""Flink configuration: what the operator decides, what it only suggests, and what users may set.
+
+Three layers, the later wins: suggestions (`suggested`), the spec's `flinkConfiguration`, and what
+the operator decides. The first two are written into `conf/config.yaml` of the sandbox, the last is
+given as `-D` arguments, which Flink puts above the file (Flink docs, "Configuration").
+A user's key that the operator decides is refused (`refused_keys`), never silently ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from integration.flink.versions import FlinkVersion, series_of
+from reconciler.model import ids
+from reconciler.model.record import Generation, Record
+from reconciler.model.spec import JobSpec
+
+SECRET = re.compile(r"^\$\{secret:([^}]+)\}$")
+_IDENTITY = "the operator derives it for every generation, so that no two share state"
+_PLACED = "it follows from where Mesos places the task"
+_RESTORE = "the operator chooses the restore point; see `weir restore-from`"
+_RESULTS = "a job's result has to outlive its JobManager, or an old JobManager could run the job again"
+_STARTED = "Weir starts the JVM itself; use env.java.opts.all, .jobmanager or .taskmanager"
+
+_OWNED: Mapping[str, str] = {
+    "high-availability": _IDENTITY,
+    "high-availability.type": _IDENTITY,
+    "high-availability.cluster-id": _IDENTITY,
+    "high-availability.storageDir": _IDENTITY,
+    "high-availability.zookeeper.quorum": "the operator's configuration names the ensemble",
+    "high-availability.jobmanager.port": _PLACED,
+    "execution.checkpointing.dir": _IDENTITY,
+    "state.checkpoints.dir": _IDENTITY,
+    "execution.checkpointing.savepoint-dir": "it is `snapshots.savepointDir` of the spec",
+    "state.savepoints.dir": "it is `snapshots.savepointDir` of the spec",
+    "execution.checkpointing.externalized-checkpoint-retention": "the last checkpoint is what a restart starts from",
+    "execution.shutdown-on-application-finish": _RESULTS,
+    "execution.submit-failed-job-on-application-error": _RESULTS,
+    "rest.address": _PLACED,
+    "rest.port": _PLACED,
+    "rest.bind-address": _PLACED,
+    "rest.bind-port": _PLACED,
+    "rest.async.store-duration": "the operator asks for results of savepoints after an outage of its own",
+    "jobmanager.bind-host": _PLACED,
+    "jobmanager.memory.process.size": "it is `jobManager.memory` of the spec",
+    "jobmanager.memory.flink.size": "it follows from `jobManager.memory` of the spec",
+    "blob.server.port": _PLACED,
+    "taskmanager.host": _PLACED,
+    "taskmanager.bind-host": _PLACED,
+    "taskmanager.resource-id": "it is the Mesos task id, by which tasks and TaskManagers are matched",
+    "taskmanager.numberOfTaskSlots": "it is `taskManager.slots` of the spec",
+    "taskmanager.cpu.cores": "it is `taskManager.cpus` of the spec",
+    "taskmanager.memory.process.size": "it is `taskManager.memory` of the spec",
+    "taskmanager.memory.flink.size": "it follows from `taskManager.memory` of the spec",
+    "parallelism.default": "it is `job.parallelism` of the spec",
+    "io.tmp.dirs": "temporary files belong into the sandbox, which Mesos cleans up",
+    "execution.target": "Weir runs jobs in application mode on Mesos",
+    "web.submit.enable": "the JobManager runs the one job of its generation",
+}
+_OWNED_PREFIXES: Mapping[str, str] = {
+    "high-availability.zookeeper.path.": _IDENTITY,
+    "execution.state-recovery.": _RESTORE,
+    "execution.savepoint.": _RESTORE,
+    "execution.savepoint-restore-mode": _RESTORE,
+    "job-result-store.": _RESULTS,
+    "application-result-store.": _RESULTS,
+    "jobmanager.rpc.": _PLACED,
+    "taskmanager.rpc.": _PLACED,
+    "taskmanager.data.port": _PLACED,
+    "taskmanager.data.bind-port": _PLACED,
+    "$internal.": "Flink keeps it for itself",
+    "env.log.": _STARTED,
+    "env.pid.": _STARTED,
+    "env.java.home": _STARTED,
+    "kubernetes.": "the job runs on Mesos",
+    "yarn.": "the job runs on Mesos",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkDistribution:
+    """One Flink as the agents have it."""
+
+    version: str
+    """The full version, such as "2.2.1"."""
+    home: str
+    """Directory with lib, opt and plugins (and bin, if there are Python functions), the same on every agent."""
+    python: str | None = None
+    """Interpreter whose environment has the same version of PyFlink; needed by Python jobs."""
+    java: str = "java"
+    image: str | None = None
+    """Container image that holds all of these paths, if tasks do not run on the agent's own file system."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlinkSettings:
+    """The operator's own settings that every rendered process depends on."""
+
+    distributions: Mapping[str, FlinkDistribution]
+    """By minor version ("2.2")."""
+    storage: str
+    """URI of the durable directory that every agent reaches."""
+    zookeeper: str
+    """Connect string for Flink's HA services: host:port,host:port."""
+    zookeeper_root: str = "/flink"
+    zookeeper_session_timeout_s: float = 10.0
+    """Bounds the time until a JobManager that died takes over or is replaced."""
+    java_options: tuple[str, ...] = ()
+    path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    kill_grace_s: float = 10.0
+
+    @property
+    def ha_storage(self) -> str:
+        return f"{self.storage.rstrip('/')}/ha"
+
+    def distribution(self, version: str) -> FlinkDistribution:
+        """The one for a spec's `flinkVersion`; ValueError names those there are."""
+        found = self.distributions.get(version) or self.distributions.get(series_of(version))
+        if found is None or (version.count(".") > 1 and found.version != version):
+            known = ", ".join(f"{key} ({value.version})" for key, value in sorted(self.distributions.items()))
+            raise ValueError(f"no distribution of Flink {version} is configured; there are: {known or 'none'}")
+        return found
+
+
+def refused_keys(configuration: Mapping[str, str]) -> dict[str, str]:
+    """Keys of a `flinkConfiguration` that the operator decides, each with the reason."""
+    found = {}
+    for key in configuration:
+        reason = _OWNED.get(key)
+        for prefix, why in _OWNED_PREFIXES.items():
+            if reason is None and key.startswith(prefix):
+                reason = why
+        if reason is not None:
+            found[key] = reason
+    return found
+
+
+def unknown_secrets(spec: JobSpec) -> dict[str, str]:
+    """Configuration keys whose value names a secret that `secrets` does not have, with that name."""
+    named = {key: match[1] for key, value in spec.flink_configuration.items() if (match := SECRET.match(value))}
+    return {key: name for key, name in named.items() if name not in spec.secrets}
+
+
+def suggested(name: str, version: FlinkVersion, python: str | None) -> dict[str, str]:
+    """Defaults below the user's own configuration."""
+    return {
+        "pipeline.name": name,
+        "jobmanager.scheduler": "adaptive",
+        **version.scheduler,
+        # A lost host is noticed in five seconds, not in fifty.
+        "heartbeat.interval": "1000",
+        "heartbeat.timeout": "5000",
+        "restart-strategy.type": "exponential-delay",
+        # REST answers about a job are cached for this long (milliseconds).
+        "web.refresh-interval": "200",
+        # Ids of SQL operators otherwise change with the parallelism, and the state no longer maps.
+        "table.exec.uid.generation": "ALWAYS",
+        "high-availability.zookeeper.client.tolerate-suspended-connections": "true",
+        **({"python.executable": python, "python.client.executable": python} if python else {}),
+    }
+
+
+def high_availability(settings: FlinkSettings, cluster_id: str) -> dict[str, str]:
+    """HA keys of both roles (Flink docs, "ZooKeeper HA Services")."""
+    return {
+        "high-availability.type": "zookeeper",
+        "high-availability.cluster-id": cluster_id,
+        "high-availability.storageDir": settings.ha_storage,
+        "high-availability.zookeeper.quorum": settings.zookeeper,
+        "high-availability.zookeeper.path.root": settings.zookeeper_root,
+    }
+
+
+def job_configuration(settings: FlinkSettings, record: Record, generation: Generation) -> dict[str, str]:
+    """Keys of the job itself that the operator decides."""
+    spec = generation.spec
+    savepoints = spec.snapshots.savepoint_dir or f"{settings.storage.rstrip('/')}/savepoints"
+    return {
+        "parallelism.default": str(spec.job.parallelism),
+        "execution.checkpointing.dir": ids.checkpoint_dir(settings.storage, record.uid, generation.number),
+        "execution.checkpointing.savepoint-dir": f"{savepoints.rstrip('/')}/{record.uid}/{generation.number}",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.state-recovery.claim-mode": "NO_CLAIM",
+        # What keeps a JobManager of an ended generation from running its job again (fault 61).
+        "job-result-store.delete-on-commit": "false",
+        "execution.shutdown-on-application-finish": "false",
+        "execution.submit-failed-job-on-application-error": "true",
+        "rest.async.store-duration": "1 d",
+        "web.submit.enable": "false",
+    }
+
+
+def session_timeout(settings: FlinkSettings) -> dict[str, str]:
+    """Suggested, like the rest of the client's time-outs."""
+    milliseconds = int(settings.zookeeper_session_timeout_s * 1000)
+    return {
+        "high-availability.zookeeper.client.session-timeout": str(milliseconds),
+        "high-availability.zookeeper.client.connection-timeout": str(milliseconds),
+    }
+
+
+def split_secrets(configuration: Mapping[str, str], secrets: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Configuration without its secrets, and lines of "key path" which the start script resolves.
+
+    A value of `${secret:NAME}` becomes the content of that secret's file when the process starts:
+    it is in no znode, no argument and no environment variable.
+    """
+    plain, lines = {}, []
+    for key, value in configuration.items():
+        match = SECRET.match(value)
+        if match is None:
+            plain[key] = value
+        elif match[1] in secrets:
+            lines.append(f"{key} {secrets[match[1]]}\n")
+        else:
+            raise ValueError(f'flinkConfiguration {key}: there is no "{match[1]}" in secrets')
+    return plain, "".join(lines)
+
+
+def to_yaml(configuration: Mapping[str, str]) -> str:
+    """`config.yaml` with one flat, quoted entry per line (a JSON string is a YAML scalar)."""
+    return "".join(f"{json.dumps(key)}: {json.dumps(value)}\n" for key, value in sorted(configuration.items()))
+
+
+def to_arguments(configuration: Mapping[str, str]) -> tuple[str, ...]:
+    """The same as `-D` arguments, which win over the file."""
+    return tuple(part for key, value in sorted(configuration.items()) for part in ("-D", f"{key}={value}"))

@@ -1,0 +1,366 @@
+"""TaskInfo of JobManagers and TaskManagers: `ports.Renderer`. Pure, it reads nothing.
+
+The JVM is started directly, by a constant shell script that makes `conf/` in the sandbox from
+environment variables and then becomes the JVM (`exec`), so that SIGTERM reaches it. No text of a
+user is ever part of a script: it travels as arguments and environment.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import shlex
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from integration.flink import config, memory
+from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.versions import flink_version
+from reconciler.model.record import Generation, Record, Role, Task
+from reconciler.model.resources import FetchUri, TaskInfo
+from reconciler.model.spec import JobSpec
+
+PORTS = {Role.JOB_MANAGER: 3, Role.TASK_MANAGER: 2}
+"""Ports that a task of each role needs, in this order: REST, RPC, blob server; RPC, data."""
+
+JOB_MANAGER_CLASS = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
+TASK_MANAGER_CLASS = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+PYTHON_DRIVER = "org.apache.flink.client.python.PythonDriver"
+
+START = r"""set -eu
+cd "${MESOS_SANDBOX:-.}"
+sandbox=$(pwd)
+umask 077
+mkdir -p conf tmp
+printf '%s' "$WEIR_LOG4J" > conf/log4j-console.properties
+printf '%s"io.tmp.dirs": "%s/tmp"\n' "$WEIR_CONFIG" "$sandbox" > conf/config.yaml
+printf '%s' "${WEIR_SECRETS:-}" | while read -r key path; do
+  [ -r "$path" ] || { echo "weir: the file $path of the secret for $key cannot be read" >&2; exit 78; }
+  printf '"%s": "%s"\n' "$key" "$(sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' "$path")" >> conf/config.yaml
+done
+umask 022
+unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS
+export FLINK_CONF_DIR="$sandbox/conf"
+java=$1
+shift
+exec "$java" -Dlog.file="$sandbox/stdout" -Djava.io.tmpdir="$sandbox/tmp" "$@"
+"""
+
+LOG4J = """monitorInterval = 30
+rootLogger.level = INFO
+rootLogger.appenderRef.console.ref = Console
+appender.console.name = Console
+appender.console.type = CONSOLE
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m%n
+logger.pekko.name = org.apache.pekko
+logger.pekko.level = INFO
+logger.zookeeper.name = org.apache.flink.shaded.zookeeper3
+logger.zookeeper.level = WARN
+logger.curator.name = org.apache.flink.shaded.curator5
+logger.curator.level = WARN
+logger.netty.name = org.jboss.netty.channel.DefaultChannelPipeline
+logger.netty.level = OFF
+"""
+
+_EXPORTS = (
+    "java.rmi/sun.rmi.registry",
+    "jdk.compiler/com.sun.tools.javac.api",
+    "jdk.compiler/com.sun.tools.javac.file",
+    "jdk.compiler/com.sun.tools.javac.parser",
+    "jdk.compiler/com.sun.tools.javac.tree",
+    "jdk.compiler/com.sun.tools.javac.util",
+    "java.security.jgss/sun.security.krb5",
+)
+_OPENS = (
+    "java.lang", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.lang.reflect", "java.text", "java.time",
+    "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks",
+)  # fmt: skip
+MODULE_OPTIONS = (
+    *(f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS),
+    *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENS),
+)
+"""`env.java.opts.all` of Flink's own config.yaml: what it needs on Java 17."""
+
+_SMALL_HEAP = 1 << 30
+_FETCHED = ("http", "https", "ftp", "ftps", "hdfs", "s3", "s3a", "s3n", "gs")
+_ROLE_NAMES = {Role.JOB_MANAGER: "jobmanager", Role.TASK_MANAGER: "taskmanager"}
+
+
+class FlinkRenderer:
+    """Renders tasks for the distributions of `settings`.
+
+    `render` raises ValueError when a spec cannot be rendered; `check` says so before it is accepted.
+    """
+
+    def __init__(self, settings: FlinkSettings) -> None:
+        self._settings = settings
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse, with a ValueError that names the field, a spec that `render` could not render."""
+        for key, why in config.refused_keys(spec.flink_configuration).items():
+            raise ValueError(f"flinkConfiguration {key} cannot be set: {why}")
+        for key, name in config.unknown_secrets(spec).items():
+            raise ValueError(f'flinkConfiguration {key}: there is no "{name}" in secrets')
+        distribution = self._settings.distribution(spec.flink_version)
+        flink_version(spec.flink_version)
+        memory.check_memory(spec)
+        _user_options(spec, Role.JOB_MANAGER)
+        _program(spec, distribution)
+
+    def render(self, record: Record, generation: Generation, task: Task) -> TaskInfo:
+        """The task as Mesos launches it. It has to be placed: its agent, address and ports are known."""
+        if task.task_id is None or task.agent_id is None or task.address is None:
+            raise ValueError(f"{record.task_name(task)} is not placed")
+        if len(task.ports) != PORTS[task.role]:
+            raise ValueError(f"{task.task_id} needs {PORTS[task.role]} ports, got {len(task.ports)}")
+        spec = generation.spec
+        distribution = self._settings.distribution(spec.flink_version)
+        if task.role is Role.JOB_MANAGER:
+            java, uris = self._job_manager(record, generation, task, distribution)
+            cpus, mem = spec.job_manager.cpus, spec.job_manager.memory
+        else:
+            java, uris = self._task_manager(generation, task, distribution), ()
+            cpus, mem = spec.task_manager.cpus, spec.task_manager.memory
+        return TaskInfo(
+            task_id=task.task_id,
+            name=f"{record.name}.{task.role}.{task.index}",
+            agent_id=task.agent_id,
+            cpus=cpus,
+            mem_mb=float(mem),
+            argv=("/bin/sh", "-c", START, "weir", distribution.java, *java),
+            ports=task.ports,
+            env=self._env(record.name, spec, distribution),
+            uris=uris,
+            labels=_labels(record, generation, task),
+            user=spec.user,
+            image=distribution.image,
+            kill_grace_s=self._settings.kill_grace_s,
+        )
+
+    def _job_manager(
+        self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution
+    ) -> tuple[tuple[str, ...], tuple[FetchUri, ...]]:
+        spec = generation.spec
+        rest, rpc, blob = (str(port) for port in task.ports)
+        parts = memory.job_manager_memory(spec.job_manager.memory * memory.MIB, spec.flink_configuration)
+        bind = _bind_host(task.address or "", distribution)
+        program = _program(spec, distribution)
+        decided = {
+            **config.high_availability(self._settings, generation.cluster_id),
+            **config.job_configuration(self._settings, record, generation),
+            **flink_version(spec.flink_version).owned,
+            **parts.configuration(),
+            "high-availability.jobmanager.port": rpc,
+            "jobmanager.rpc.address": task.address or "",
+            "jobmanager.rpc.port": rpc,
+            "jobmanager.bind-host": bind,
+            "rest.address": task.address or "",
+            "rest.port": rest,
+            "rest.bind-address": bind,
+            "rest.bind-port": rest,
+            "blob.server.port": blob,
+        }
+        restore: tuple[str, ...] = ()
+        if generation.restore is not None:
+            restore = ("--fromSavepoint", generation.restore.path)
+            if spec.job.allow_non_restored_state:
+                restore += ("--allowNonRestoredState",)
+        java = (
+            *self._java(spec, task.role, distribution, parts.jvm_options(), parts.heap, spec.job_manager.cpus),
+            JOB_MANAGER_CLASS,
+            "--configDir", "conf",
+            *config.to_arguments(decided),
+            "--job-id", generation.job_id,
+            *restore,
+            *program.options,
+            # Everything behind it is the program's own, even if it looks like an option of Flink.
+            "--",
+            *program.arguments,
+        )  # fmt: skip
+        return java, program.uris
+
+    def _task_manager(self, generation: Generation, task: Task, distribution: FlinkDistribution) -> tuple[str, ...]:
+        spec = generation.spec
+        rpc, data = (str(port) for port in task.ports)
+        parts = memory.task_manager_memory(spec.task_manager.memory * memory.MIB, spec.flink_configuration)
+        decided = {
+            **config.high_availability(self._settings, generation.cluster_id),
+            **parts.configuration(),
+            "taskmanager.cpu.cores": str(spec.task_manager.cpus),
+            "taskmanager.numberOfTaskSlots": str(spec.task_manager.slots),
+            "taskmanager.resource-id": task.task_id or "",
+            "taskmanager.host": task.address or "",
+            "taskmanager.bind-host": _bind_host(task.address or "", distribution),
+            "taskmanager.rpc.port": rpc,
+            "taskmanager.data.port": data,
+        }
+        heap = parts.framework_heap + parts.task_heap
+        return (
+            *self._java(spec, task.role, distribution, parts.jvm_options(), heap, spec.task_manager.cpus),
+            TASK_MANAGER_CLASS,
+            "--configDir", "conf",
+            *config.to_arguments(decided),
+        )  # fmt: skip
+
+    def _java(
+        self,
+        spec: JobSpec,
+        role: Role,
+        distribution: FlinkDistribution,
+        memory_options: tuple[str, ...],
+        heap: int,
+        cpus: float,
+    ) -> tuple[str, ...]:
+        chosen = (*self._settings.java_options, *_user_options(spec, role))
+        collector: tuple[str, ...] = ()
+        if heap < _SMALL_HEAP and not any(o.startswith("-XX:+Use") and o.endswith("GC") for o in chosen):
+            collector = ("-XX:+UseSerialGC",)
+        return (
+            *MODULE_OPTIONS,
+            # Without it every JVM sizes its thread pools for the whole host.
+            f"-XX:ActiveProcessorCount={max(1, math.ceil(cpus))}",
+            *collector,
+            *chosen,
+            *memory_options,
+            "-Dlog4j.configurationFile=conf/log4j-console.properties",
+            "-cp",
+            f"{distribution.home}/lib/*",
+        )
+
+    def _env(self, name: str, spec: JobSpec, distribution: FlinkDistribution) -> dict[str, str]:
+        """A task inherits nothing of the agent's environment, so all that Flink needs is here."""
+        python = distribution.python if spec.job.type == "python" else None
+        version = flink_version(spec.flink_version)
+        merged = {
+            **config.suggested(name, version, python),
+            **config.session_timeout(self._settings),
+            **spec.flink_configuration,
+        }
+        plain, secrets = config.split_secrets(merged, spec.secrets)
+        path = self._settings.path
+        if distribution.python is not None:
+            path = f"{PurePosixPath(distribution.python).parent}:{path}"
+        home = distribution.home
+        env = {
+            "PATH": path,
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            **self._settings.env,
+            **{f"{_variable(name)}_FILE": file for name, file in spec.secrets.items()},
+            **spec.env,
+            "FLINK_HOME": home,
+            "FLINK_LIB_DIR": f"{home}/lib",
+            "FLINK_OPT_DIR": f"{home}/opt",
+            "FLINK_PLUGINS_DIR": f"{home}/plugins",
+            "WEIR_LOG4J": LOG4J,
+            "WEIR_CONFIG": config.to_yaml(plain),
+        }
+        return {**env, "WEIR_SECRETS": secrets} if secrets else env
+
+
+class _Program:
+    """What the JobManager runs: options of the entry point, arguments of the program, files to fetch."""
+
+    def __init__(self, options: tuple[str, ...], arguments: tuple[str, ...], uris: tuple[FetchUri, ...]) -> None:
+        self.options = options
+        self.arguments = arguments
+        self.uris = uris
+
+
+def _program(spec: JobSpec, distribution: FlinkDistribution) -> _Program:
+    if spec.kind != "Application":
+        raise ValueError(f"kind {spec.kind} is not supported yet; use Application")
+    if spec.job.type == "python":
+        return _python(spec, distribution)
+    if spec.job.type == "jar":
+        return _jar(spec)
+    raise ValueError(f'job.type "{spec.job.type}" is not supported yet; use python or jar')
+
+
+def _python(spec: JobSpec, distribution: FlinkDistribution) -> _Program:
+    """PyFlink docs, "Deployment modes": application mode with the PythonDriver as entry class.
+
+    `-pyclientexec` and the job need the Python that has PyFlink of this very version.
+    """
+    if distribution.python is None:
+        raise ValueError(f"the distribution of Flink {distribution.version} has no Python; job.type python needs one")
+    python = spec.flink_configuration.get("python.client.executable", distribution.python)
+    located = [_local(uri) for uri in (spec.job.uri, *spec.job.py_files)]
+    files = [path for path, _ in located[1:]]
+    main = ("-pym", spec.job.entry_class) if spec.job.entry_class else ("-py", located[0][0])
+    if spec.job.entry_class:
+        files.insert(0, located[0][0])
+    arguments = (
+        "-pyclientexec", python,
+        *(("-pyfs", ",".join(files)) if files else ()),
+        *main,
+        "--",
+        *spec.job.args,
+    )  # fmt: skip
+    uris = tuple(uri for _, uri in located if uri is not None)
+    return _Program(("--job-classname", PYTHON_DRIVER), arguments, uris)
+
+
+def _jar(spec: JobSpec) -> _Program:
+    path, uri = _local(spec.job.uri)
+    if spec.job.py_files:
+        raise ValueError("job.pyFiles belongs to job.type python")
+    entry = ("--job-classname", spec.job.entry_class) if spec.job.entry_class else ()
+    return _Program((*entry, "--jars", f"file://{path}"), tuple(spec.job.args), (uri,) if uri else ())
+
+
+def _local(uri: str) -> tuple[str, FetchUri | None]:
+    """Path of a job's file on the agent, and what the Mesos fetcher has to fetch for it."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("file", "") and parts.path.startswith("/") and parts.netloc in ("", "localhost"):
+        return unquote(parts.path), None
+    name = PurePosixPath(unquote(parts.path)).name
+    if parts.scheme in _FETCHED and name:
+        return name, FetchUri(uri, output_file=name)
+    raise ValueError(f'"{uri}" cannot be reached by agents; use file:///path or one of {", ".join(_FETCHED)}')
+
+
+def _labels(record: Record, generation: Generation, task: Task) -> dict[str, str]:
+    """By which a task is recognised even without its record (fault 28)."""
+    return {
+        "weir.job": record.name,
+        "weir.uid": record.uid,
+        "weir.generation": str(generation.number),
+        "weir.role": task.role.value,
+        "weir.index": str(task.index),
+        "weir.attempt": str(task.attempt),
+        "weir.flink-version": generation.spec.flink_version,
+        "weir.cluster-id": generation.cluster_id,
+        "weir.flink-job-id": generation.job_id,
+    }
+
+
+def _user_options(spec: JobSpec, role: Role) -> tuple[str, ...]:
+    keys = ("env.java.opts", "env.java.opts.all", f"env.java.opts.{_ROLE_NAMES[role]}")
+    found: list[str] = []
+    for key in keys:
+        try:
+            found += shlex.split(spec.flink_configuration.get(key, ""))
+        except ValueError as error:
+            raise ValueError(f"flinkConfiguration {key} cannot be split into options: {error}") from None
+    return tuple(found)
+
+
+def _bind_host(address: str, distribution: FlinkDistribution) -> str:
+    """Bind to the task's own address, so that several agents can share a host by loopback addresses.
+
+    A host name may resolve to a loopback address on its own host, and a container's network may not
+    have the agent's address: both bind to all interfaces.
+    """
+    if distribution.image is not None:
+        return "0.0.0.0"
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return "0.0.0.0"
+    return address
+
+
+def _variable(name: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in name).upper()
