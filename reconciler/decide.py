@@ -75,8 +75,8 @@ def _take_up_spec(turn: Turn) -> None:
         return
     if desired.ref == record.seen and desired.spec == record.spec:
         return
-    if desired.spec != record.spec and record.blocked is not None:
-        turn.update(blocked=None)
+    if desired.spec != record.spec:
+        turn.unblock()
     turn.update(seen=desired.ref, spec=desired.spec)
 
 
@@ -102,8 +102,7 @@ def _bury(turn: Turn) -> Decision:
     stone = Tombstone(record.uid, turn.now, final.path if final else None)
     where = f"; its final state is {final.path}" if final else ""
     turn.event("DELETED", f"every task is gone{where}")
-    turn.update(
-        lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=(*record.tombstones, stone)[-16:], blocked=None
-    )
+    turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=(*record.tombstones, stone)[-16:])
+    turn.unblock()
     turn.why = f"deleted{where}"
     return turn.decision()

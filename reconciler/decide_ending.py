@@ -35,14 +35,12 @@ from reconciler.turn import Turn
 # Beginning
 
 
-def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = None) -> bool:
-    """Persist the intent to end the generation; False when it has to wait and why is said."""
+def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = None) -> None:
+    """Persist the intent to end the generation, and do what can be done about it at once."""
     mode = mode or _choose_mode(turn, reason)
-    if mode is None:
-        return False
     directory, trigger = _trigger(turn, reason, 1) if mode is EndMode.SAVEPOINT else (None, None)
     turn.update_generation(ending=Ending(reason, mode, turn.now, trigger, directory))
-    turn.update(blocked=None)
+    turn.unblock()
     how = {
         EndMode.SAVEPOINT: "stopping with a savepoint",
         EndMode.CANCEL: "cancelling",
@@ -51,13 +49,13 @@ def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = No
     }[mode]
     turn.event(f"{reason.value}_BEGUN", f"generation {turn.generation.number}: {how}; {because}")
     follow(turn)
-    return True
 
 
 def begin_delete(turn: Turn) -> None:
     """Carry out `onDelete` of the last valid spec."""
     if turn.record.lifecycle is not Lifecycle.DELETING:
-        turn.update(lifecycle=Lifecycle.DELETING, blocked=None)
+        turn.update(lifecycle=Lifecycle.DELETING)
+        turn.unblock()
         turn.event("DELETE_BEGUN", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
     if turn.record.generation is None:
         turn.wait("deleting; waiting until its tasks have ended")
@@ -73,8 +71,8 @@ def begin_delete(turn: Turn) -> None:
     begin(turn, EndReason.DELETE, f"onDelete is {turn.spec.on_delete}")
 
 
-def _choose_mode(turn: Turn, reason: EndReason) -> EndMode | None:
-    """How this generation can be ended now without losing state; None: not yet."""
+def _choose_mode(turn: Turn, reason: EndReason) -> EndMode:
+    """How this generation can be ended without losing state. Never stateless unless the spec says so."""
     generation, flink = turn.generation, turn.flink()
     state = flink.job_state if flink is not None else None
     if state is not None and state.terminal:
@@ -86,22 +84,10 @@ def _choose_mode(turn: Turn, reason: EndReason) -> EndMode | None:
         return EndMode.CANCEL
     if wanted == "last-state":
         return EndMode.KILL
-    if state is JobState.RUNNING:
+    if generation.was_running or state is JobState.RUNNING:
         return EndMode.SAVEPOINT
-    if not generation.was_running:
-        # It never got to run, so there is nothing to stop; what a checkpoint may hold is looked for (fault 56).
-        return EndMode.KILL
-    if not turn.tasks(Role.JOB_MANAGER):
-        return EndMode.KILL
-    since = turn.seen.unreachable_since
-    patience = generation.spec.health.readiness_timeout
-    begun = since if flink is None and since is not None else turn.now
-    if turn.now - begun >= patience:
-        return EndMode.KILL
-    turn.wake(begun + patience)
-    turn.wait("waiting until the job runs again, to stop it with a savepoint")
-    decide_tasks.ensure(turn)
-    return None
+    # It never got to run, so there is nothing to stop; what a checkpoint may hold is looked for (fault 56).
+    return EndMode.KILL
 
 
 def _trigger(turn: Turn, reason: EndReason, attempt: int) -> tuple[str, str]:
@@ -203,6 +189,8 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
     ending, generation = turn.ending, turn.generation
     what = f"stopping generation {generation.number} with a savepoint"
     decide_tasks.ensure(turn)
+    if _fell_back(turn, flink, operation):
+        return
     if flink is None:
         turn.wait(f"{what}; the JobManager does not answer")
         return
@@ -217,7 +205,7 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
     elif turn.now < ending.not_before:
         turn.wake(ending.not_before)
         turn.wait(f"{what}; attempt {ending.attempt} follows, the one before failed: {ending.error}")
-    elif flink.job_state is JobState.RUNNING:
+    elif flink.job_state is JobState.RUNNING and flink.vertices_running:
         assert ending.trigger_id is not None
         assert ending.directory is not None
         turn.emit(StopWithSavepoint(generation.job_id, ending.trigger_id, ending.directory))
@@ -227,11 +215,38 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
         turn.wait(f"{what}; the job is {named}, waiting until it runs")
 
 
+def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> bool:
+    """A job that cannot be stopped because it does not run is ended from its checkpoints instead.
+
+    Nothing is lost by that: the newest checkpoint, or a savepoint that did get written, is found once
+    the JobManager is dead (Flink Kubernetes operator, "Upgrade modes": last-state fallback). Not
+    for a delete, whose final savepoint somebody asked for.
+    """
+    ending = turn.ending
+    if ending.reason is EndReason.DELETE or operation is not None:
+        return False
+    if flink is not None and flink.job_state is JobState.RUNNING:
+        return False
+    due = ending.since + turn.policy.stop_patience_s
+    if turn.now < due:
+        turn.wake(due)
+        return False
+    turn.update_ending(mode=EndMode.KILL)
+    turn.event(
+        "LAST_STATE_FALLBACK",
+        f"the job has not run for {turn.policy.stop_patience_s:g} s, so it cannot write a savepoint; "
+        "its newest checkpoint is used",
+        warning=True,
+    )
+    _drive(turn, flink, operation)
+    return True
+
+
 def _retry_stop(turn: Turn, error: str) -> None:
     """A stop that failed left the job running: try again, or go on running if nobody wants the stop any more."""
     ending = turn.ending
     if ending.reason is not EndReason.DELETE and _no_longer_wanted(turn):
-        turn.update_generation(ending=None, spec=turn.spec)
+        turn.update_generation(ending=None)
         turn.event("ENDING_ABANDONED", f"the stop failed and is no longer asked for: {error}"[:1000], warning=True)
         return
     attempt = ending.attempt + 1
@@ -246,7 +261,9 @@ def _retry_stop(turn: Turn, error: str) -> None:
 
 
 def _no_longer_wanted(turn: Turn) -> bool:
-    if turn.deletion_wanted or turn.spec.job.state == "suspended":
+    if turn.deletion_wanted:
+        return True  # `onDelete` decides how it ends, not the mode of an upgrade that nobody waits for
+    if turn.spec.job.state == "suspended":
         return False
     return diff_class(turn.generation.spec, turn.spec) <= DiffClass.IGNORE
 
@@ -266,9 +283,14 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
         # A stop that ended in FINISHED: nothing of this generation can be newer than its savepoint.
         turn.update_ending(restore_known=True, restore=stopped_with[-1])
         return
+    if generation.terminal == JobState.FINISHED.value and ending.mode is EndMode.NONE:
+        turn.update_ending(restore_known=True, restore=None)  # it ran to its own end: its state ended with it
+        return
     view = turn.seen.restore
     if view is None or not view.answered or view.generation != generation.number:
         turn.emit(decide_tasks.find_restore_point(turn))
+        if turn.record.blocked is not None:
+            turn.wait(turn.record.blocked_why)
         silent = f" ({view.error})" if view is not None and view.error else ""
         turn.wait(f"looking for the newest state of generation {generation.number}{silent}")
         return
@@ -292,6 +314,7 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
     if newest is not None and newest.path in view.missing:
         _block(turn, f"the newest state is missing: {newest.path}")
         return
+    turn.unblock()
     turn.update_ending(restore_known=True, restore=newest)
 
 
@@ -311,10 +334,10 @@ def _remember(turn: Turn, found: list[Snapshot]) -> None:
 
 def _block(turn: Turn, what: str) -> None:
     """Never start empty and never from something older: say what is missing and how to go on (S2)."""
-    turn.update(blocked="RESTORE_BLOCKED")
-    turn.wait(
-        f"RESTORE_BLOCKED: {what}. Put it back, or say where to start from: "
-        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty"
+    turn.block(
+        "RESTORE_BLOCKED",
+        f"{what}. Put it back, or say where to start from: "
+        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty",
     )
 
 

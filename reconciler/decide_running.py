@@ -27,7 +27,7 @@ def start_or_rest(turn: Turn) -> None:
         turn.wait("suspended" + (f"; will resume from {turn.record.resume.path}" if turn.record.resume else ""))
         return
     if turn.record.blocked is not None:
-        turn.wait(turn.record.why)
+        turn.wait(turn.record.blocked_why)
         return
     if turn.record.next_generation == 1 and turn.spec.job.initial_savepoint_path is not None:
         initial = Snapshot(SnapshotKind.SAVEPOINT, turn.spec.job.initial_savepoint_path, 0, reason="initial")
@@ -72,7 +72,7 @@ def keep(turn: Turn) -> None:
     if _leave_for_spec(turn):
         return
     if turn.record.blocked is not None:
-        turn.wait(turn.record.why)
+        turn.wait(turn.record.blocked_why)
         return
     decide_tasks.ensure(turn)
     if turn.generation.terminal is not None:  # the job result store told of an end that nobody saw
@@ -86,10 +86,12 @@ def _leave_for_spec(turn: Turn) -> bool:
     """Begin to end the generation if the newest spec asks for that."""
     running, wanted = turn.generation.spec, turn.spec
     if wanted.job.state == "suspended":
-        return decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
+        decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
+        return True
     kind = diff_class(running, wanted)
     if kind in (DiffClass.SCALE, DiffClass.UPGRADE):
-        return decide_ending.begin(turn, EndReason.UPGRADE, describe(changes(running, wanted)))
+        decide_ending.begin(turn, EndReason.UPGRADE, describe(changes(running, wanted)))
+        return True
     if kind is DiffClass.IGNORE:
         turn.update_generation(spec=wanted)
     return False
@@ -98,9 +100,9 @@ def _leave_for_spec(turn: Turn) -> bool:
 def _take_note(turn: Turn, flink: FlinkObservation) -> None:
     """Persist what a later decision, perhaps another leader's, must know about this generation."""
     generation = turn.generation
-    if flink.completed_checkpoints > 0 or flink.latest_checkpoint_path is not None:
-        if not generation.checkpointed:
-            turn.update_generation(checkpointed=True)
+    completed = flink.completed_checkpoints > 0 or flink.latest_checkpoint_path is not None
+    if completed and not generation.checkpointed:
+        turn.update_generation(checkpointed=True)
     if flink.job_state is JobState.RUNNING and flink.vertices_running:
         if generation.running_since is None:
             turn.update_generation(running_since=turn.now, was_running=True)
@@ -130,9 +132,7 @@ def _at_rest(turn: Turn) -> None:
         if turn.record.blocked is None:
             decide_ending.begin(turn, EndReason.RESTART, f"the job is {generation.terminal}", EndMode.NONE)
         else:
-            turn.wait(
-                f"the job is {generation.terminal} and its restart strategy gave up; change the spec to try again"
-            )
+            turn.wait(turn.record.blocked_why)
         return
     decide_tasks.kill_generation(turn, "the job has finished")
     decide_ending.retire(turn)
@@ -173,10 +173,8 @@ def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
     _say_unplaced(turn)
     generation = turn.generation
     if flink is None:
-        since = turn.seen.unreachable_since
-        silent = f" for {turn.now - since:.0f} s" if since is not None else ""
         if generation.was_running:
-            turn.wait(f"the JobManager has not answered{silent}; nothing is concluded from that")
+            turn.wait("the JobManager does not answer; nothing is concluded from that")
         turn.wait("waiting for the JobManager to answer")
     elif flink.job_state is None:
         turn.wait("the JobManager answers; waiting until it has started the job")

@@ -222,7 +222,8 @@ def drive_kills(turn: Turn) -> None:
 def clean_up_retired(turn: Turn) -> None:
     """HA data and the job result stay until no task of the generation can come back (fault 61)."""
     left = []
-    current = turn.record.generation.number if turn.record.generation else None
+    generation = turn.record.generation
+    current = generation.number if generation is not None and generation.terminal is None else None
     for old in turn.record.retired:
         if old.job_id in turn.seen.cleaned:
             continue

@@ -28,8 +28,12 @@ def charge(turn: Turn, reason: str) -> None:
     )
     delay = _ask(turn, restarts)
     if delay is None:
-        turn.update(restarts=restarts, blocked="RESTARTS_EXHAUSTED")
-        turn.event("RESTARTS_EXHAUSTED", f"the restart strategy {config.strategy} gives up: {reason}", warning=True)
+        turn.update(restarts=restarts)
+        turn.block(
+            "RESTARTS_EXHAUSTED",
+            f"the restart strategy {config.strategy} gave up after: {reason[:300]}. "
+            "Change the spec (restartNonce is enough) to try again",
+        )
         return
     turn.update(restarts=replace(restarts, next_at=turn.now + delay))
 

@@ -93,6 +93,17 @@ class Turn:
             return
         self.replace_task(task, replace(task, kill_since=self.now, kill_why=why) if task.placed else None)
 
+    def block(self, code: str, why: str) -> None:
+        """Stop acting until a person or a new spec changes something."""
+        if (self.record.blocked, self.record.blocked_why) != (code, why):
+            self.update(blocked=code, blocked_why=why)
+            self.event(code, why, warning=True)
+        self.wait(why)
+
+    def unblock(self) -> None:
+        if self.record.blocked is not None:
+            self.update(blocked=None, blocked_why="")
+
     def emit(self, effect: Effect) -> None:
         self._effects.setdefault(effect.key, effect)
 
@@ -112,4 +123,4 @@ class Turn:
         effects = [*self._effects.values()]
         if self._wake is not None:
             effects.append(WakeAt(self._wake))
-        return Decision(replace(self.record, why=self.why), tuple(effects), self.why)
+        return Decision(self.record, tuple(effects), self.why)

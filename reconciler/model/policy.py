@@ -37,8 +37,8 @@ class Policy:
     """How long an unreachable TaskManager is waited for before it is replaced."""
     kill_retry_s: float = 10.0
     kill_grace_s: float = 10.0
-    stop_timeout_s: float = 600.0
-    """A stop that has not ended after this long is tried anew with the next trigger id."""
+    stop_patience_s: float = 60.0
+    """How long a job that does not run is waited for before an upgrade uses its checkpoints instead."""
     stop_retry_s: float = 10.0
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""

@@ -209,7 +209,6 @@ class Record:
     uid: str
     seen: SpecRef
     lifecycle: Lifecycle = Lifecycle.CREATED
-    why: str = ""
     schema: int = SCHEMA_VERSION
     spec: JobSpec | None = None
     """The last valid spec that was read. Reconciled towards, also while a newer one is invalid."""
@@ -226,7 +225,9 @@ class Record:
     """What a suspended job starts from again; None after a stateless suspend."""
     tombstones: tuple[Tombstone, ...] = ()
     blocked: str | None = None
-    """Reason code of BLOCKED, with the command to go on in `why`."""
+    """Reason code of BLOCKED."""
+    blocked_why: str = ""
+    """The sentence for people, with the command to go on."""
     deleted_at: float | None = None
 
     def newest_snapshot(self) -> Snapshot | None:
