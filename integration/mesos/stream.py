@@ -1,0 +1,257 @@
+"""The life of the event stream: which master, when to subscribe, when to give a stream up.
+
+The parent's loop starts a reconnection at once and for ever, blocks in `sleep`, dies of a name that
+does not resolve, and waits on a silent master without end. This one backs off (fault 30), watches the
+heartbeats that the master promised, never ends because of an exception, and sleeps where it can be woken.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+
+from integration.mesos.channel import CallChannel
+from integration.mesos.config import MesosConfig
+from integration.mesos.detector import MasterDetector
+from integration.mesos.library import Connection, MesosSchedulerDriver
+from reconciler.model import ids
+
+log = structlog.get_logger(__name__)
+
+DEFAULT_HEARTBEAT_S = 15.0
+STEADY_S = 10.0
+"""A stream that lasted this long was a good one: back-off starts again from its first step."""
+MAX_REDIRECTS = 5
+IDLE_S = 1.0
+
+
+class Listener(Protocol):
+    """What the driver reports beside pymesos' `Scheduler` callbacks. Must be fast."""
+
+    def lost(self, why: str) -> None: ...
+
+    def displaced(self) -> None: ...
+
+    def removed(self, why: str) -> None: ...
+
+
+class Stream(Connection):  # type: ignore[misc]
+    """The event stream; says why it ended."""
+
+    why = "the stream ended"
+
+    def read(self) -> bool:
+        if super().read():
+            return True
+        parser = self._parser
+        status = parser.get_status_code() if parser.is_headers_complete() else 200
+        if status == 503:
+            self.why = f"the master at {self.addr[0]}:{self.addr[1]} is not ready (HTTP 503)"
+        elif status == 307:
+            self.why = f"the master at {self.addr[0]}:{self.addr[1]} does not lead (HTTP 307)"
+        else:
+            self.why = f"the master at {self.addr[0]}:{self.addr[1]} closed the connection"
+        return False
+
+
+def backoff(config: MesosConfig, failures: int, *salt: object) -> float:
+    """Seconds before the next attempt: exponential, jittered by a hash, bounded (fault 30)."""
+    step = min(config.backoff_max_s, config.backoff_first_s * 2.0 ** min(failures - 1, 30))
+    return step * (0.5 + 0.5 * ids.fraction("mesos.backoff", failures, *salt))
+
+
+class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
+    """The I/O thread of the driver. One subscription life: it is not started twice."""
+
+    def __init__(
+        self,
+        config: MesosConfig,
+        framework_info: dict[str, Any],
+        callbacks: Any,
+        listener: Listener,
+        detector: MasterDetector,
+        may_subscribe: Callable[[], bool],
+    ) -> None:
+        super().__init__(
+            callbacks, framework_info, "", implicit_acknowledgements=False,
+            principal=config.principal if config.secret is not None else None, secret=config.secret, failover=True,
+        )  # fmt: skip
+        self._config = config
+        self._listener = listener
+        self._masters = detector
+        self._may_subscribe = may_subscribe
+        self._channel = CallChannel()
+        self._wakeup_fds: tuple[int, int] | None = None
+        self._subscribed = False
+        self._ended: str | None = None
+        self._heartbeat_s = DEFAULT_HEARTBEAT_S
+        self._resubscribe_why: str | None = None
+        self._refusal: str | None = None
+        self._last_why: str | None = None
+        self._redirects = 0
+
+    # Which master
+
+    def master_detected(self, master: str | None) -> None:
+        with self._lock:
+            self._redirects = 0
+            self._new_master = master
+        self._notify()
+
+    def change_master(self, new_master: str) -> None:
+        """Called by the stream when a master redirects. The parent would ask it for its version, blocking."""
+        with self._lock:
+            self._redirects += 1
+            if self._redirects <= MAX_REDIRECTS:
+                self._new_master = new_master
+
+    # The I/O loop
+
+    def _run(self) -> None:
+        with self._lock:
+            fds = self._wakeup_fds
+        if fds is None:
+            return
+        os.set_blocking(fds[0], False)
+        try:
+            self._serve(fds[0])
+        finally:
+            with self._lock:
+                self._wakeup_fds = None
+            for fd in fds:
+                os.close(fd)
+
+    def _serve(self, wake: int) -> None:
+        failures = 0
+        while self._started and self._ended is None:
+            with self._lock:
+                master = self._master = self._new_master
+            if master is None or not self._may_subscribe_now():
+                self._wait(wake, IDLE_S, master)
+                continue
+            began = time.monotonic()
+            why = self._guarded_session(master, wake)
+            steady = self._subscribed and time.monotonic() - began >= STEADY_S
+            self._leave(master, why)
+            if not self._started or self._ended is not None or self._new_master != master:
+                failures = 0 if steady else failures
+                continue
+            failures = 1 if steady else failures + 1
+            with self._lock:
+                self._redirects = 0
+                if self._new_master == master:
+                    self._new_master = self._masters.failed(master)
+            delay = backoff(self._config, failures, self._config.name, master)
+            log.info("mesos.resubscribe_scheduled", master=master, why=why, failures=failures, delay_s=round(delay, 3))
+            self._wait(wake, delay, self._new_master)
+
+    def _may_subscribe_now(self) -> bool:
+        try:
+            return self._may_subscribe()
+        except Exception:
+            log.exception("mesos.may_subscribe_failed")
+            return False
+
+    def _wait(self, wake: int, seconds: float, master: str | None) -> None:
+        """Wait, but not longer than until we are stopped or the detector names another master."""
+        deadline = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(wake, selectors.EVENT_READ)
+            while self._started and self._new_master == master:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return
+                if selector.select(left):
+                    _drain(wake)
+
+    def _guarded_session(self, master: str, wake: int) -> str:
+        stream: Stream | None = None
+        try:
+            stream = Stream(master, self)
+            return self._session(stream, master, wake)
+        except Exception as error:  # a name that does not resolve, HTTP 4xx, a stream that is not JSON
+            log.warning("mesos.stream_failed", master=master, error=str(error), kind=type(error).__name__)
+            return f"{master}: {error}"
+        finally:
+            if stream is not None:
+                stream.close()
+
+    def _session(self, stream: Stream, master: str, wake: int) -> str:
+        deadline = time.monotonic() + self._config.connect_timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(wake, selectors.EVENT_READ)
+            selector.register(stream.fileno(), selectors.EVENT_READ | selectors.EVENT_WRITE)
+            while True:
+                left = deadline - time.monotonic()
+                ready = {key.fd: mask for key, mask in selector.select(max(0.0, left))}
+                if not ready and left <= 0:
+                    # Asked only after looking: when this process was paused, the news (perhaps that
+                    # another scheduler has taken over) are already waiting.
+                    return self._silence(master, stream.connected)
+                if wake in ready:
+                    _drain(wake)
+                if (why := self._interrupted(master)) is not None:
+                    return why
+                mask = ready.get(stream.fileno(), 0)
+                if mask and not stream.connected:
+                    if error := stream.handle_connect_event():
+                        return f"cannot connect to {master}: {error}"
+                    deadline = time.monotonic() + self._config.subscribe_timeout_s
+                if mask & selectors.EVENT_WRITE and stream.want_write() and not stream.write():
+                    return f"the connection to {master} broke while subscribing"
+                if not stream.want_write():
+                    selector.modify(stream.fileno(), selectors.EVENT_READ)
+                if mask & selectors.EVENT_READ:
+                    if not stream.read():
+                        return self._refusal or stream.why
+                    if self._subscribed:
+                        deadline = time.monotonic() + self._heartbeat_s * self._config.missed_heartbeats
+
+    def _interrupted(self, master: str) -> str | None:
+        if not self._started:
+            return "stopped"
+        if self._ended is not None:
+            return self._ended
+        if self._new_master != master:
+            return "another master leads" if self._new_master else "no master leads"
+        with self._lock:
+            why, self._resubscribe_why = self._resubscribe_why, None
+        return why
+
+    def _silence(self, master: str, connected: bool) -> str:
+        if self._subscribed:
+            return f"{self._config.missed_heartbeats} heartbeats of {master} are missing"
+        if connected:
+            return f"{master} did not answer SUBSCRIBE within {self._config.subscribe_timeout_s:g} s"
+        return f"cannot connect to {master} within {self._config.connect_timeout_s:g} s"
+
+    def _leave(self, master: str, why: str) -> None:
+        """A subscription (or an attempt) ended. Reported once per loss and at each new reason."""
+        was, self._subscribed = self._subscribed, False
+        self.stream_id = None
+        self._refusal = self._resubscribe_why = None
+        self._channel.drop()
+        if not self._started or self._ended is not None:
+            return
+        if was or why != self._last_why:
+            self._last_why = why
+            log.warning("mesos.disconnected", master=master, why=why, was_subscribed=was)
+            self._tell(self._listener.lost, why)
+
+    def _tell(self, what: Callable[..., None], *args: object) -> None:
+        try:
+            what(*args)
+        except Exception:
+            log.exception("mesos.sink_failed", callback=getattr(what, "__name__", "?"))
+
+
+def _drain(fd: int) -> None:
+    with suppress(BlockingIOError, OSError):
+        while os.read(fd, 4096):
+            pass
