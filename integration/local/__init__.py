@@ -1,0 +1,1 @@
+"""Local mode: a real ZooKeeper, a real Mesos cluster and real Flink on one machine, without a cluster."""
