@@ -89,12 +89,12 @@ def parse_zk_url(url: str) -> ZkUrl:
 
 def parse_masters(text: str) -> tuple[str, ...]:
     """A list of `host[:port]`, port 5050 by default; a scheme `http://` is allowed and dropped."""
-    if "://" in text and not text.startswith("http://"):
+    parts = [part.strip().removeprefix("http://").rstrip("/") for part in text.split(",")]
+    if any("://" in part for part in parts):
         raise MasterAddressError(
             f"the master address {text.rpartition('@')[2]!r} is refused because its scheme is unknown; "
             f"write zk://host:2181/mesos or host:5050"
         )
-    parts = [part.strip().removeprefix("http://").rstrip("/") for part in text.split(",")]
     return tuple(_host_port(part, 5050, text) for part in parts)
 
 

@@ -52,7 +52,7 @@ class ScriptedMaster:
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.framework_id = "fw-1"
         self.heartbeat_s = 15.0
         self.subscribes: list[dict[str, Any]] = []
