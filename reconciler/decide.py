@@ -35,6 +35,15 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
     if not seen.complete:
         turn.wait("waiting for Mesos to say what became of every task of this job")
         return Decision(record, (), turn.why)
+    if seen.newer_task is not None:
+        turn.block(
+            "RECORD_TOO_OLD",
+            f"{seen.newer_task} runs, but this record does not know it: an old backup was restored. "
+            "Nothing is touched; put the newer record back, or say where to go on from: "
+            f"weir restore-from {record.name} --latest",
+        )
+        lifecycle.name(turn)
+        return turn.decision()
     decide_tasks.absorb_deaths(turn)
     _take_up_spec(turn)
     if record.generation is not None and record.generation.ending is not None:

@@ -245,6 +245,20 @@ class Flink(Protocol):
         ...
 
 
+class Runner(Protocol):
+    """Runs blocking calls away from the loop. Calls of one lane keep their order if the lane has one worker."""
+
+    def submit(self, lane: str, call: Callable[[], Event | None]) -> None:
+        """Run `call` soon; the event that it returns comes back through the loop's queue."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch, never going backwards while a leader lives (fault 59)."""
+        ...
+
+
 class Renderer(Protocol):
     """Command lines and configuration of Flink processes. Pure: it reads nothing."""
 

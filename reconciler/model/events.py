@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.model.observation import FlinkObservation, RestoreView, TaskState
 from reconciler.model.record import Record, SpecRef
 from reconciler.model.resources import Offer
+from reconciler.model.spec import JobSpec
 
 # From Mesos
 
@@ -111,10 +112,39 @@ class DesiredChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ParsedSpec:
+    """What became of one version of a desired state: valid, or refused with a sentence."""
+
+    ref: SpecRef
+    spec: JobSpec | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredLoaded:
-    """A read of the desired tree ended; `tree` None: ZooKeeper did not answer."""
+    """A read of the desired tree ended; `tree` None: ZooKeeper did not answer.
+
+    `parsed` holds the versions that were not known before the read, and those that were refused then.
+    """
 
     tree: DesiredTree | None
+    parsed: Mapping[str, ParsedSpec] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsLoaded:
+    """A new leader has read what its predecessors remembered; `records` None: ZooKeeper did not answer."""
+
+    framework_id: str | None
+    records: Mapping[str, StoredRecord | UnreadableRecord] | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameworkIdSaved:
+    """The framework id is durable (or, with `error`, is not): launching is allowed from now on."""
+
     error: str | None = None
 
 
@@ -127,8 +157,9 @@ class Committed:
     version: int | None
     error: str | None = None
     fenced: bool = False
+    reread: bool = False
+    """After an unclear or conflicting write: `stored` is what is really there now (None: no record)."""
     stored: StoredRecord | None = None
-    """After an unclear or conflicting write: what is really there now (None: no record)."""
 
 
 # From Flink
@@ -148,6 +179,7 @@ class RestoreFound:
     """A look at storage and HA metadata ended."""
 
     job: str
+    key: str
     view: RestoreView
 
 
@@ -174,6 +206,7 @@ class Stop:
 
 Event = (
     Subscribed | Disconnected | OffersReceived | OfferRescinded | TaskUpdate | AgentLost
-    | FrameworkDisplaced | FrameworkRemoved | DesiredChanged | DesiredLoaded | Committed
+    | FrameworkDisplaced | FrameworkRemoved | DesiredChanged | DesiredLoaded | RecordsLoaded
+    | FrameworkIdSaved | Committed
     | FlinkAnswered | RestoreFound | EffectDone | Tick | Stop
 )  # fmt: skip

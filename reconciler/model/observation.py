@@ -177,6 +177,8 @@ class Observation:
     """Kept only while decisions go on asking for it, so it is never older than what made them ask."""
     cleaned: frozenset[str] = frozenset()
     """Job ids of ended generations whose HA data and job result were removed."""
+    newer_task: str | None = None
+    """A live task that only a newer record could know (fault 64)."""
     waiting: str | None = None
     """Why wanted tasks are not placed, one sentence with numbers, from the last matching pass."""
 

@@ -8,6 +8,9 @@ from typing import Protocol
 
 from reconciler.model.record import Role
 
+PORTS: Mapping[Role, int] = {Role.JOB_MANAGER: 3, Role.TASK_MANAGER: 2}
+"""Ports a task needs, in this order. JobManager: rest, rpc, blob. TaskManager: rpc, data."""
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:

@@ -1,0 +1,130 @@
+"""Reading `/weir/jobs`, and telling a delete from a desired tree that has vanished (S7).
+
+One missing child is a delete. Held for confirmation instead: the parent missing, a parent younger
+than the jobs that were in it (it was recreated), or more than max(3, 20 %) of the jobs gone in one view.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import structlog
+
+from reconciler.jobs import JobEntry
+from reconciler.model.events import DesiredLoaded, DesiredTree, Event, ParsedSpec, RawSpec
+from reconciler.model.record import Lifecycle, SpecRef
+from reconciler.ports import Store, StoreError
+
+log = structlog.get_logger("weir.desired")
+
+MASS_COUNT = 3
+MASS_FRACTION = 0.2
+
+
+class DesiredView:
+    """What the last complete listing of the desired tree said."""
+
+    def __init__(
+        self,
+        store: Store,
+        parse: Callable[[RawSpec], ParsedSpec],
+        submit: Callable[[str, Callable[[], Event | None]], None],
+    ) -> None:
+        self._store = store
+        self._parse = parse
+        self._submit = submit
+        self._reading = False
+        self._again = False
+        self.loaded = False
+
+    def read(self, jobs: Mapping[str, JobEntry]) -> None:
+        """Read the tree on the pool; a change that comes meanwhile causes one more reading."""
+        if self._reading:
+            self._again = True
+            return
+        self._reading = True
+        known = {
+            name: entry.parsed.ref
+            for name, entry in jobs.items()
+            if entry.parsed is not None and entry.parsed.spec is not None
+        }
+        self._submit("store", partial(_load, self._store, self._parse, known))
+
+    def take(self, event: DesiredLoaded, jobs: dict[str, JobEntry]) -> set[str]:
+        """Take over a reading; the names of the jobs that it touches."""
+        self._reading = False
+        if event.tree is None:
+            log.warning("desired.unreadable", error=event.error)
+            return set()
+        self.loaded = True
+        touched = self._take_present(event, jobs)
+        touched |= self._take_missing(event.tree, jobs)
+        if self._again:
+            self._again = False
+            self.read(jobs)
+        return touched
+
+    def _take_present(self, event: DesiredLoaded, jobs: dict[str, JobEntry]) -> set[str]:
+        assert event.tree is not None
+        touched = set()
+        for name, raw in event.tree.specs.items():
+            entry = jobs.setdefault(name, JobEntry(name))
+            parsed = event.parsed.get(name, entry.parsed)
+            if entry.parsed != parsed or entry.gone or entry.held:
+                touched.add(name)
+                if parsed is not None and parsed.error is not None:
+                    log.warning("spec.refused", job=name, version=parsed.ref.version, error=parsed.error)
+            entry.raw, entry.parsed, entry.gone, entry.held = raw, parsed, False, None
+        return touched
+
+    def _take_missing(self, tree: DesiredTree, jobs: dict[str, JobEntry]) -> set[str]:
+        live = {name for name, entry in jobs.items() if _live(entry)}
+        missing = {name for name in jobs if name not in tree.specs}
+        already = {name for name in missing if jobs[name].gone or _deleting(jobs[name])}
+        fresh = (missing & live) - already
+        held = _why_held(tree, fresh, live, jobs)
+        touched = set()
+        for name in missing:
+            entry = jobs[name]
+            hold = held if name in fresh else None
+            if entry.raw is not None or entry.held != hold or entry.gone == (hold is not None):
+                touched.add(name)
+            entry.raw, entry.parsed, entry.gone, entry.held = None, None, hold is None, hold
+        if held is not None and fresh:
+            log.error("desired.vanished", why=held, jobs=len(fresh))
+        return touched
+
+
+def _live(entry: JobEntry) -> bool:
+    return entry.record is not None and entry.record.lifecycle is not Lifecycle.DELETED
+
+
+def _deleting(entry: JobEntry) -> bool:
+    return entry.record is not None and entry.record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+
+
+def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[str, JobEntry]) -> str | None:
+    if not fresh:
+        return None
+    go_on = "nothing is stopped; put the jobs back, or confirm with: weir confirm --deletes"
+    if tree.czxid is None:
+        return f"the desired tree is missing; {go_on}"
+    seen = [entry.record.seen.czxid for name in fresh if (entry := jobs[name]).record is not None]
+    if any(czxid < tree.czxid for czxid in seen):
+        return f"the desired tree was recreated without this job; {go_on}"
+    limit = max(MASS_COUNT, math.floor(MASS_FRACTION * len(live)))
+    if len(fresh) > limit:
+        return f"{len(fresh)} of {len(live)} jobs vanished at once; {go_on}"
+    return None
+
+
+def _load(store: Store, parse: Callable[[RawSpec], ParsedSpec], known: Mapping[str, SpecRef]) -> Event:
+    """Refused versions are parsed again on each reading: what they named may exist by now."""
+    try:
+        tree = store.load_jobs()
+    except StoreError as error:
+        return DesiredLoaded(None, error=str(error))
+    parsed = {name: parse(raw) for name, raw in tree.specs.items() if known.get(name) != raw.ref}
+    return DesiredLoaded(tree, parsed)

@@ -1,0 +1,131 @@
+"""Releasing effects: each becomes one call on a pool lane, and no key is in flight twice.
+
+A decision that is computed again before its effect has shown asks for the same keys; those in
+flight are dropped, and those just done wait out a pause, so that asking again is a retry with a
+bounded rate and not a storm (L2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import structlog
+
+from reconciler.jobs import JobEntry
+from reconciler.model.decision import (
+    CancelJob,
+    CleanUpGeneration,
+    Effect,
+    FindRestorePoint,
+    KillTask,
+    ReconcileTask,
+    StopWithSavepoint,
+    TriggerSavepoint,
+    WakeAt,
+)
+from reconciler.model.events import EffectDone, Event, RestoreFound
+from reconciler.model.policy import Policy
+from reconciler.ports import Cluster, Flink, FlinkTarget, PortError, Trigger
+from reconciler.report import job_manager_url
+
+log = structlog.get_logger("weir.effects")
+
+Submit = Callable[[str, Callable[[], Event | None]], None]
+
+PAUSE_S = 3.0
+RECONCILE_PAUSE_S = 10.0
+LOOK_PAUSE_S = 1.0
+
+
+def target_of(entry: JobEntry) -> FlinkTarget | None:
+    """Where the current generation's JobManager answers, if one runs."""
+    record = entry.record
+    url = job_manager_url(record, entry.observation()) if record else None
+    if record is None or record.generation is None or url is None:
+        return None
+    generation = record.generation
+    return FlinkTarget(generation.spec.flink_version, url, generation.job_id, generation.cluster_id)
+
+
+class Effects:
+    """Keys in flight, and when a key may be used again."""
+
+    def __init__(self, cluster: Cluster, flink: Flink, policy: Policy, submit: Submit) -> None:
+        self._cluster = cluster
+        self._flink = flink
+        self._policy = policy
+        self._submit = submit
+        self._in_flight: set[str] = set()
+        self._not_before: dict[str, float] = {}
+
+    def release(self, entry: JobEntry, effects: Sequence[Effect], now: float) -> float | None:
+        """Start what may start now; when the job should be decided again for the rest."""
+        again: list[float] = []
+        for effect in effects:
+            if isinstance(effect, WakeAt):
+                again.append(effect.at)
+                continue
+            call = self._call(entry, effect)
+            if call is None or effect.key in self._in_flight:
+                continue
+            due = self._not_before.get(effect.key, now)
+            if due > now:
+                again.append(due)
+                continue
+            self._in_flight.add(effect.key)
+            lane, work = call
+            log.info("effect.released", job=entry.name, effect=effect.key)
+            self._submit(lane, partial(_run, entry.name, effect.key, work))
+        return min(again, default=None)
+
+    def done(self, key: str, now: float) -> None:
+        """A call ended, well or not; its effect shows in what is observed next."""
+        self._in_flight.discard(key)
+        kind = key.partition("/")[0]
+        pause = {"kill": self._policy.kill_retry_s, "reconcile": RECONCILE_PAUSE_S, "restore": LOOK_PAUSE_S}
+        self._not_before[key] = now + pause.get(kind, PAUSE_S)
+        if len(self._not_before) > 4096:
+            self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+
+    def _call(self, entry: JobEntry, effect: Effect) -> tuple[str, Callable[[], Event | None]] | None:
+        match effect:
+            case KillTask():
+                grace = self._policy.kill_grace_s
+                return "mesos", partial(self._none, self._cluster.kill, effect.task_id, effect.agent_id, grace)
+            case ReconcileTask():
+                return "mesos", partial(self._none, self._cluster.reconcile, [(effect.task_id, effect.agent_id)])
+            case FindRestorePoint():
+                return "flink", partial(self._find, entry.name, effect)
+            case CleanUpGeneration():
+                return "flink", partial(self._none, self._flink.clean_up, effect.job_id, effect.cluster_id)
+        target = target_of(entry)
+        if target is None:
+            return None
+        match effect:
+            case StopWithSavepoint():
+                trigger = Trigger(effect.trigger_id, effect.directory, stop=True)
+                return "flink", partial(self._none, self._flink.stop_with_savepoint, target, trigger)
+            case TriggerSavepoint():
+                trigger = Trigger(effect.trigger_id, effect.directory)
+                return "flink", partial(self._none, self._flink.trigger_savepoint, target, trigger)
+            case CancelJob():
+                return "flink", partial(self._none, self._flink.cancel, target)
+        return None
+
+    def _find(self, job: str, effect: FindRestorePoint) -> Event:
+        return RestoreFound(job, effect.key, self._flink.find_restore_point(effect))
+
+    @staticmethod
+    def _none(call: Callable[..., None], *args: object) -> None:
+        call(*args)
+
+
+def _run(job: str, key: str, work: Callable[[], Event | None]) -> Event:
+    try:
+        return work() or EffectDone(job, key)
+    except PortError as error:
+        return EffectDone(job, key, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        log.exception("effect.crashed", job=job, effect=key)
+        return EffectDone(job, key, f"{type(error).__name__}: {error}")

@@ -1,0 +1,161 @@
+"""What the leader holds in memory about each job. Rebuilt from nothing by every new leader (fault 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reconciler.model.decision import Desired, Effect
+from reconciler.model.events import FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
+from reconciler.model.observation import FlinkObservation, Observation, RestoreView, TaskObservation
+from reconciler.model.record import Lifecycle, Record, Role
+from reconciler.model.resources import PORTS, TaskInfo, TaskRequest
+from reconciler.model.status import JobEvent, Status
+
+
+@dataclass(slots=True)
+class Launch:
+    """One ACCEPT in the making: released when every job that has a task in it is persisted or given up."""
+
+    agent_id: str
+    offer_ids: tuple[str, ...]
+    waiting_for: set[str] = field(default_factory=set)
+    infos: list[TaskInfo] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A commit that is on its way; what it releases when it is known to be applied."""
+
+    token: int
+    record: Record | None
+    effects: Sequence[Effect]
+    acknowledge: Sequence[TaskUpdate]
+    launches: Sequence[tuple[Launch, TaskInfo]]
+    status: Status | None
+    events: Sequence[JobEvent] = ()
+    record_written: bool = True
+
+
+@dataclass(slots=True)
+class JobEntry:
+    """One job: desired state as parsed, record as persisted, and what was observed."""
+
+    name: str
+    raw: RawSpec | None = None
+    parsed: ParsedSpec | None = None
+    gone: bool = False
+    held: str | None = None
+    record: Record | None = None
+    version: int | None = None
+    quarantined: str | None = None
+    stale: bool = False
+    """The record's znode may differ from `record`: nothing is decided before it is read again."""
+    tasks: dict[str, TaskObservation] = field(default_factory=dict)
+    unanswered: set[str] = field(default_factory=set)
+    flink: FlinkObservation | None = None
+    unreachable_since: float | None = None
+    restore: RestoreView | None = None
+    cleaned: set[str] = field(default_factory=set)
+    waiting: str | None = None
+    newer_task: str | None = None
+    """A live task of this job that its record cannot know: the record was restored from an old backup."""
+    pending: Pending | None = None
+    acknowledge: list[TaskUpdate] = field(default_factory=list)
+    status: Status | None = None
+    status_at: float = float("-inf")
+    polling: bool = False
+
+    def desired(self) -> Desired:
+        if self.gone:
+            return Desired(self.name, present=False)
+        if self.held is not None or self.parsed is None:
+            return Desired(self.name, present=True, ref=self.record.seen if self.record else None, held=self.held)
+        return Desired(self.name, present=True, ref=self.parsed.ref, spec=self.parsed.spec, error=self.parsed.error)
+
+    def observation(self) -> Observation:
+        return Observation(
+            complete=not self.unanswered,
+            tasks=self.tasks,
+            flink=self.flink,
+            unreachable_since=self.unreachable_since,
+            restore=self.restore,
+            cleaned=frozenset(self.cleaned),
+            waiting=self.waiting,
+            newer_task=self.newer_task,
+        )
+
+    def adopt(self, record: Record | None, version: int | None) -> None:
+        """This is what is persisted now; observations of tasks that it no longer names are dropped."""
+        self.record, self.version, self.stale = record, version, False
+        known = {task.task_id for task in record.tasks if task.task_id} if record else set()
+        self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
+        self.unanswered &= known
+        job_id = record.generation.job_id if record and record.generation else None
+        if self.flink is not None and self.flink.job_id != job_id:
+            self.flink, self.unreachable_since = None, None
+
+    def note_update(self, update: TaskUpdate, now: float) -> None:
+        """A status of one of this job's tasks. An equal state keeps its time; a death is final (fault 21)."""
+        self.unanswered.discard(update.task_id)
+        before = self.tasks.get(update.task_id)
+        if before is not None and (before.state.dead or before.state is update.state):
+            return
+        self.tasks[update.task_id] = TaskObservation(update.state, now, update.agent_id, update.reason, update.message)
+
+    def note_flink(self, event: FlinkAnswered) -> bool:
+        """An answer of the JobManager; False when it is about another generation."""
+        generation = self.record.generation if self.record else None
+        if generation is None or generation.number != event.generation:
+            return False
+        seen = event.observation
+        if seen.reachable:
+            self.unreachable_since = None
+            self.flink = seen
+        elif self.unreachable_since is None:
+            self.unreachable_since = seen.at
+        return True
+
+    def has_task(self, task_id: str) -> bool:
+        return self.record is not None and any(task.task_id == task_id for task in self.record.tasks)
+
+    def settled(self) -> bool:
+        """True when nothing is going on, so that looking rarely is enough."""
+        return self.record is not None and self.record.lifecycle is Lifecycle.STABLE
+
+
+def wants(entry: JobEntry) -> bool:
+    """True when the persisted record has tasks to place."""
+    return entry.record is not None and any(not task.placed for task in entry.record.tasks)
+
+
+def requests(record: Record | None, now: float) -> list[TaskRequest]:
+    """What the record's wanted tasks need, those whose back-off is over; JobManagers first."""
+    generation = record.generation if record is not None else None
+    if record is None or generation is None:
+        return []
+    spec = generation.spec
+    siblings = tuple((task.role.value, task.agent_id) for task in record.tasks if task.agent_id is not None)
+    wanted = [task for task in record.tasks if not task.placed and task.not_before <= now]
+    found = []
+    for task in sorted(wanted, key=lambda task: (task.role is Role.TASK_MANAGER, task.index)):
+        process = spec.job_manager if task.role is Role.JOB_MANAGER else spec.task_manager
+        found.append(
+            TaskRequest(
+                job=record.name,
+                task_name=record.task_name(task),
+                role=task.role,
+                cpus=process.cpus,
+                mem_mb=float(process.memory),
+                ports=PORTS[task.role],
+                constraints=tuple(tuple(constraint) for constraint in spec.placement.constraints),
+                strategy=spec.placement.strategy,
+                siblings=siblings,
+            )
+        )
+    return found
+
+
+def same_status(before: Status | None, after: Status) -> bool:
+    """True when only the time differs."""
+    return before is not None and before.model_copy(update={"time": after.time}) == after

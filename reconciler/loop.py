@@ -1,0 +1,400 @@
+"""The loop: one thread owns all memory, takes one event at a time, and never blocks.
+
+From a changed znode to an ACCEPT:
+
+    DesiredChanged -> DesiredView.read (pool) -> DesiredLoaded -> the job is dirty
+      -> Loop._work: decide() for each dirty job, place() for all that is wanted       (pure)
+      -> Committer.commit: one fenced multi of record, status and events (pool)        (S4, S5)
+      -> Committed -> Loop._release: Effects, acknowledgements, Launcher -> ACCEPT
+
+Decisions follow from state, never from the event that woke them, so an event that is lost or
+repeated costs latency only; a periodic resync reads everything again. One commit per job is in
+flight at a time; what arrives meanwhile marks the job dirty. A leader that may not act (SUSPENDED,
+or past its own deadline) neither persists nor releases anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import structlog
+
+from reconciler.committing import Committer, Launcher
+from reconciler.decide import decide
+from reconciler.desired import DesiredView
+from reconciler.effects import Effects
+from reconciler.jobs import JobEntry, Launch, Pending, requests, same_status, wants
+from reconciler.model import events as ev
+from reconciler.model import ids
+from reconciler.model.decision import Decision, FindRestorePoint
+from reconciler.model.policy import Policy
+from reconciler.model.resources import Assignment, PlacementStrategy, TaskRequest
+from reconciler.offers import OfferBook, OfferCalls
+from reconciler.place import place
+from reconciler.polling import Poller
+from reconciler.ports import Clock, Cluster, Flink, Lease, PortError, Renderer, Runner, Store
+from reconciler.report import running_job_managers, status_of
+from reconciler.takeover import TakeOver
+from reconciler.timers import Timers
+
+log = structlog.get_logger("weir.loop")
+
+RESYNC_S = 30.0
+RETRY_S = 1.0
+STATUS_EVERY_S = 1.0
+LEASE_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the loop talks to, and the strategies that it was configured with."""
+
+    store: Store
+    cluster: Cluster
+    flink: Flink
+    renderer: Renderer
+    runner: Runner
+    clock: Clock
+    policy: Policy
+    parse: Callable[[ev.RawSpec], ev.ParsedSpec]
+    placement: Mapping[str, PlacementStrategy] = field(default_factory=dict)
+
+
+class Loop:
+    """One leader's life, for one epoch. A new epoch gets a new Loop with empty memory (fault 4)."""
+
+    def __init__(self, parts: Parts, lease: Lease, sink: Callable[[ev.Event], None]) -> None:
+        self._parts = parts
+        self._lease = lease
+        self.jobs: dict[str, JobEntry] = {}
+        self.stopped: str | None = None
+        self._dirty: set[str] = set()
+        self._acted = True
+        self._timers = Timers()
+        submit = parts.runner.submit
+        self._offers = OfferBook(OfferCalls(self._decline, self._call("suppress"), self._call("revive")))
+        self._effects = Effects(parts.cluster, parts.flink, parts.policy, submit)
+        self._desired = DesiredView(parts.store, parts.parse, submit)
+        self._takeover = TakeOver(parts.store, parts.cluster, lease.fence, self._timers, submit, sink)
+        self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
+        self._launcher = Launcher(parts.cluster, submit, self._decline)
+        self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
+        self._handlers = self._dispatch()
+
+    def start(self) -> None:
+        """Begin the take-over; `TakeOver` says in which order it goes on."""
+        now = self._now()
+        self._takeover.start()
+        self._timers.set("lease", now + LEASE_EVERY_S)
+        self._timers.set("resync", now + RESYNC_S)
+
+    def next_timer(self) -> float | None:
+        """When the loop wants a Tick, in the clock's seconds."""
+        return self._timers.next_at()
+
+    @property
+    def acting(self) -> bool:
+        """True once the take-over is complete."""
+        return self._takeover.acting
+
+    # Events
+
+    def handle(self, event: ev.Event) -> None:
+        """Take one event: note what it says, then decide for whatever it touched."""
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+        for key in self._timers.due(self._now()):
+            self._on_timer(key)
+        self._work()
+
+    def _dispatch(self) -> Mapping[type, Callable[[Any], None]]:
+        """What each event touches; an event that is not here (Tick) only lets time pass."""
+        return {
+            ev.TaskUpdate: self._on_update,
+            ev.OffersReceived: self._on_offers,
+            ev.OfferRescinded: lambda event: self._offers.rescind(event.offer_id),
+            ev.AgentLost: lambda event: log.info("agent.lost", agent_id=event.agent_id),
+            ev.FlinkAnswered: self._on_flink,
+            ev.RestoreFound: self._on_restore,
+            ev.EffectDone: self._on_effect_done,
+            ev.Committed: self._on_committed,
+            ev.DesiredChanged: lambda _: self._read_desired(),
+            ev.DesiredLoaded: self._on_desired,
+            ev.RecordsLoaded: self._on_takeover,
+            ev.FrameworkIdSaved: self._on_takeover,
+            ev.Subscribed: self._on_takeover,
+            ev.Disconnected: self._on_takeover,
+            ev.FrameworkDisplaced: lambda _: self._stop("another scheduler subscribed with our framework id"),
+            ev.FrameworkRemoved: lambda event: self._stop(f"the master has removed the framework: {event.why}"),
+            ev.Stop: lambda event: self._stop(event.why),
+        }
+
+    def _on_offers(self, event: ev.OffersReceived) -> None:
+        self._offers.add(event.offers, self._now())
+        self._dirty.update(entry.name for entry in self.jobs.values() if wants(entry))
+
+    def _on_desired(self, event: ev.DesiredLoaded) -> None:
+        self._dirty |= self._desired.take(event, self.jobs)
+        self._go_on()
+
+    def _on_update(self, update: ev.TaskUpdate) -> None:
+        name = ids.parse_task_id(update.task_id)
+        entry = self.jobs.get(name.job) if name is not None else None
+        if entry is not None and entry.quarantined is not None:
+            return  # its record is unreadable: no kill, no acknowledgement (fault 12)
+        if entry is None or not entry.has_task(update.task_id):
+            self._takeover.unknown_task(update, entry)
+        else:
+            entry.note_update(update, self._now())
+            if update.uuid is not None:
+                entry.acknowledge.append(update)
+            if entry.record is not None and not running_job_managers(entry.record, entry.observation()):
+                entry.flink, entry.unreachable_since = None, None
+        if entry is not None:
+            self._dirty.add(entry.name)
+
+    def _on_flink(self, event: ev.FlinkAnswered) -> None:
+        entry = self.jobs.get(event.job)
+        if entry is None:
+            return
+        entry.polling = False
+        if entry.note_flink(event):
+            self._dirty.add(entry.name)
+        self._poller.plan(entry)
+
+    def _on_restore(self, event: ev.RestoreFound) -> None:
+        self._effects.done(event.key, self._now())
+        if event.job in self.jobs:
+            self.jobs[event.job].restore = event.view
+            self._dirty.add(event.job)
+
+    def _on_effect_done(self, event: ev.EffectDone) -> None:
+        self._effects.done(event.key, self._now())
+        entry = self.jobs.get(event.job)
+        if event.error is not None:
+            log.warning("effect.failed", job=event.job, effect=event.key, error=event.error)
+        if entry is None:
+            return
+        kind, _, rest = event.key.partition("/")
+        if kind == "accept" and event.error is not None:
+            self._takeover.ask_about(entry)
+        elif kind == "cleanup" and event.error is None:
+            entry.cleaned.add(rest)
+            self._dirty.add(entry.name)
+        elif kind in ("stop", "savepoint", "cancel"):
+            self._poller.plan(entry)
+
+    def _on_takeover(self, event: ev.RecordsLoaded | ev.FrameworkIdSaved | ev.Subscribed | ev.Disconnected) -> None:
+        if isinstance(event, ev.Subscribed | ev.Disconnected):
+            self._offers.clear()
+        problem = self._takeover.handle(event, self.jobs, self._now())
+        if problem is not None:
+            self._stop(problem)
+        if isinstance(event, ev.RecordsLoaded) and self._takeover.records_loaded:
+            self._read_desired()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Act as soon as records and desired state are loaded and the framework is registered."""
+        takeover = self._takeover
+        if not takeover.acting and takeover.registered and takeover.records_loaded and self._desired.loaded:
+            takeover.begin(self.jobs, self._now())
+            self._dirty.update(self.jobs)
+
+    def _on_timer(self, key: str) -> None:
+        now = self._now()
+        kind, _, name = key.partition("/")
+        entry = self.jobs.get(name)
+        if kind == "job" and entry is not None:
+            self._dirty.add(name)
+        elif kind == "poll" and entry is not None and self._lease.may_act():
+            self._poller.poll(entry)
+        elif kind == "poll" and entry is not None:
+            self._poller.plan(entry)
+        elif kind == "lease":
+            self._check_lease(now)
+        elif kind == "resync":
+            self._timers.set("resync", now + RESYNC_S)
+            self._read_desired()
+            self._dirty.update(self.jobs)
+        elif kind == "takeover":
+            self._takeover.start()
+        elif kind == "ask":
+            self._takeover.ask_unanswered(self.jobs, now)
+        elif kind == "implicit":
+            self._takeover.ask_implicitly(now)
+
+    def _check_lease(self, now: float) -> None:
+        self._timers.set("lease", now + LEASE_EVERY_S)
+        if self._lease.lost():
+            self._stop("leadership is lost")
+        may_act = self._lease.may_act()
+        if may_act and not self._acted:
+            log.info("lease.regained")
+            self._dirty.update(self.jobs)
+            self._read_desired()
+        elif not may_act and self._acted:
+            log.warning("lease.suspended")
+        self._acted = may_act
+
+    # Deciding
+
+    def _work(self) -> None:
+        """Decide for every dirty job, match what is wanted with the offers at hand, persist."""
+        if self.stopped is not None or not self._takeover.acting or not self._lease.may_act():
+            return
+        now = self._now()
+        decided: list[tuple[JobEntry, Decision]] = []
+        for name in sorted(self._dirty):
+            entry = self.jobs.get(name)
+            if entry is not None and entry.pending is not None:
+                continue  # stays dirty until its commit is known
+            self._dirty.discard(name)
+            if entry is None or entry.quarantined is not None:
+                continue
+            if entry.stale:
+                self._committer.reread(entry)
+            else:
+                decided.append((entry, self._decide(entry, now)))
+        placed = self._place(decided, now)
+        for entry, decision in decided:
+            self._carry_out(entry, decision, placed.get(entry.name, []), now)
+        self._settle_offers(now)
+
+    def _decide(self, entry: JobEntry, now: float) -> Decision:
+        decision = decide(entry.desired(), entry.record, entry.observation(), now, self._parts.policy)
+        if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
+            entry.restore = None
+        return decision
+
+    def _place(
+        self, decided: Sequence[tuple[JobEntry, Decision]], now: float
+    ) -> dict[str, list[tuple[Launch, Assignment]]]:
+        """One matching pass for all that is wanted; the offers that it uses are taken at once."""
+        wanted: list[TaskRequest] = []
+        for _, decision in decided:
+            wanted.extend(requests(decision.record, now))
+        outcome = place(wanted, self._offers.all(), self._parts.placement)
+        for entry, decision in decided:
+            reasons = [outcome.waiting.get(request.task_name) for request in requests(decision.record, now)]
+            entry.waiting = next((reason for reason in reasons if reason is not None), None)
+        launches: dict[str, Launch] = {}
+        placed: dict[str, list[tuple[Launch, Assignment]]] = {}
+        for assignment in outcome.assignments:
+            launch = launches.setdefault(assignment.agent_id, Launch(assignment.agent_id, assignment.offer_ids))
+            launch.waiting_for.add(assignment.request.job)
+            placed.setdefault(assignment.request.job, []).append((launch, assignment))
+            self._offers.take(assignment.offer_ids)
+        return placed
+
+    def _carry_out(
+        self, entry: JobEntry, decision: Decision, placed: list[tuple[Launch, Assignment]], now: float
+    ) -> None:
+        """Persist what changed; what did not change needs no write before its effects are released (S4)."""
+        if decision.record is None and entry.record is None and entry.raw is None:
+            if entry.status is None:
+                del self.jobs[entry.name]
+            else:
+                self._committer.forget(entry)
+            return
+        why = decision.why if not entry.waiting else f"waiting for an offer: {entry.waiting}"
+        status = status_of(entry.desired(), decision.record, entry.observation(), why, now, self._lease.fence.epoch)
+        if placed or decision.record != entry.record:
+            self._committer.commit(entry, decision, placed, status, now)
+            return
+        acknowledge, entry.acknowledge = entry.acknowledge, []
+        self._release(entry, Pending(0, entry.record, decision.effects, acknowledge, (), status))
+        if same_status(entry.status, status):
+            return
+        if now - entry.status_at >= STATUS_EVERY_S:
+            self._committer.commit_status(entry, status)
+        else:
+            self._timers.set_earlier(f"job/{entry.name}", entry.status_at + STATUS_EVERY_S)
+
+    # Releasing
+
+    def _on_committed(self, event: ev.Committed) -> None:
+        if event.fenced:
+            self._stop(f"a newer leader exists: {event.error}")
+            return
+        entry = self.jobs.get(event.job)
+        pending = entry.pending if entry is not None else None
+        if entry is None or pending is None or pending.token != event.token:
+            return
+        entry.pending = None
+        if event.error is not None:
+            self._on_unclear(entry, pending, event)
+            return
+        self._dirty.add(entry.name)
+        if pending.record_written:
+            entry.adopt(pending.record, event.version)
+        entry.status, entry.status_at = pending.status, self._now()
+        for told in pending.events:
+            log.info("job.event", job=entry.name, code=told.code, message=told.message, generation=told.generation)
+        self._release(entry, pending)
+
+    def _on_unclear(self, entry: JobEntry, pending: Pending, event: ev.Committed) -> None:
+        """The write was refused or nobody knows: what is really there decides (faults 1, 9)."""
+        log.warning("commit.unclear", job=entry.name, error=event.error, reread=event.reread)
+        entry.acknowledge = [*pending.acknowledge, *entry.acknowledge]
+        self._launcher.settle(entry.name, pending.launches, applied=False)
+        entry.status = None
+        if event.reread:
+            entry.adopt(event.stored.record if event.stored else None, event.stored.version if event.stored else None)
+            self._takeover.ask_about(entry)
+        else:
+            entry.stale = True
+        self._timers.set_earlier(f"job/{entry.name}", self._now() + RETRY_S)
+
+    def _release(self, entry: JobEntry, pending: Pending) -> None:
+        """What was decided is persisted: now, and only now, the world is told (S4)."""
+        now, may_act = self._now(), self._lease.may_act()
+        for update in pending.acknowledge:
+            self._call("acknowledge", update)()
+        self._launcher.settle(entry.name, pending.launches, applied=may_act)
+        if not may_act:
+            self._dirty.add(entry.name)
+            return
+        again = self._effects.release(entry, pending.effects, now)
+        if again is not None:
+            self._timers.set_earlier(f"job/{entry.name}", again)
+        self._poller.plan(entry)
+
+    def _settle_offers(self, now: float) -> None:
+        due = self._offers.settle(any(wants(entry) for entry in self.jobs.values()), now)
+        if due is not None:
+            self._timers.set("offers", due)
+        else:
+            self._timers.cancel("offers")
+
+    # Small things
+
+    def _now(self) -> float:
+        return self._parts.clock.now()
+
+    def _read_desired(self) -> None:
+        if self._takeover.records_loaded:
+            self._desired.read(self.jobs)
+
+    def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
+        self._call("decline", offer_ids, refuse_s)()
+
+    def _call(self, method: str, *args: object) -> Callable[[], None]:
+        """A call to Mesos on its lane; what is lost with a connection is asked for again by level."""
+        return partial(self._parts.runner.submit, "mesos", partial(_quietly, self._parts.cluster, method, args))
+
+    def _stop(self, why: str) -> None:
+        if self.stopped is None:
+            self.stopped = why
+            log.warning("loop.stopped", why=why)
+
+
+def _quietly(cluster: Cluster, method: str, args: Sequence[object]) -> None:
+    try:
+        getattr(cluster, method)(*args)
+    except PortError as error:
+        log.info("mesos.call_failed", call=method, error=str(error))

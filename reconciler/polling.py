@@ -1,0 +1,48 @@
+"""Looking at JobManagers: one poll per job in flight, often while something is going on, else rarely."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from reconciler.committing import Submit
+from reconciler.effects import target_of
+from reconciler.jobs import JobEntry
+from reconciler.model.events import Event, FlinkAnswered
+from reconciler.ports import Clock, Flink, FlinkTarget, Trigger
+from reconciler.timers import Timers
+
+BUSY_S = 0.5
+SETTLED_S = 3.0
+
+
+class Poller:
+    """Plans and makes the polls."""
+
+    def __init__(self, flink: Flink, clock: Clock, timers: Timers, submit: Submit) -> None:
+        self._flink = flink
+        self._clock = clock
+        self._timers = timers
+        self._submit = submit
+
+    def plan(self, entry: JobEntry) -> None:
+        """Poll this job soon, if it has a JobManager to poll."""
+        if not entry.polling and target_of(entry) is not None:
+            self._timers.set_earlier(
+                f"poll/{entry.name}", self._clock.now() + (SETTLED_S if entry.settled() else BUSY_S)
+            )
+
+    def poll(self, entry: JobEntry) -> None:
+        """Ask the JobManager now, about the job and the triggers that the record waits for."""
+        target = target_of(entry)
+        if entry.polling or target is None or entry.record is None or entry.record.generation is None:
+            return
+        entry.polling = True
+        generation = entry.record.generation
+        ending = generation.ending
+        triggers = []
+        if ending is not None and ending.trigger_id is not None and ending.directory is not None:
+            triggers.append(Trigger(ending.trigger_id, ending.directory, stop=True))
+        self._submit("flink", partial(self._observe, entry.name, generation.number, target, triggers))
+
+    def _observe(self, job: str, generation: int, target: FlinkTarget, triggers: list[Trigger]) -> Event:
+        return FlinkAnswered(job, generation, self._flink.observe(target, triggers, self._clock.now()))

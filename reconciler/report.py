@@ -1,0 +1,105 @@
+"""The status that people and scripts read, built from what was decided. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from reconciler.model.decision import Desired
+from reconciler.model.observation import Observation, TaskState
+from reconciler.model.record import Record, Role, Snapshot, Task
+from reconciler.model.status import Observed, SnapshotStatus, Status, TaskCounts, TaskStatus
+
+
+def timestamp(seconds: float) -> str:
+    """UTC, to the second, as ISO 8601 with a Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def status_of(desired: Desired, record: Record | None, seen: Observation, why: str, now: float, epoch: int) -> Status:
+    """What `/weir/status/<name>` says."""
+    ref = desired.ref or (record.seen if record else None)
+    observed = Observed(czxid=ref.czxid, version=ref.version) if ref else None
+    error = desired.error or desired.held
+    if record is None:
+        return Status(
+            lifecycle="CREATED", why=why, observed=observed, accepted=desired.error is None, error=error,
+            leader_epoch=epoch, time=timestamp(now),
+        )  # fmt: skip
+    generation = record.generation
+    spec = generation.spec if generation else record.spec
+    flink = seen.flink if generation and seen.flink and seen.flink.job_id == generation.job_id else None
+    newest = record.newest_snapshot()
+    return Status(
+        lifecycle=record.lifecycle.value,
+        why=why,
+        observed=observed,
+        accepted=desired.error is None,
+        error=error,
+        generation=generation.number if generation else record.next_generation - 1,
+        job_id=generation.job_id if generation else None,
+        job_state=flink.job_state.value if flink and flink.job_state else None,
+        job_manager_url=job_manager_url(record, seen),
+        flink_version=spec.flink_version if spec else None,
+        parallelism=spec.job.parallelism if spec else None,
+        tasks=_counts(record, seen),
+        task_list=tuple(_task(record, task, seen) for task in record.tasks),
+        restarts=record.restarts.total,
+        last_snapshot=_snapshot(newest) if newest else None,
+        restored_from=generation.restore.path if generation and generation.restore else None,
+        leader_epoch=epoch,
+        time=timestamp(now),
+    )
+
+
+def job_manager_url(record: Record, seen: Observation) -> str | None:
+    """REST address of a running JobManager of the current generation, newest attempt first."""
+    tasks = running_job_managers(record, seen)
+    return f"http://{tasks[0].address}:{tasks[0].ports[0]}" if tasks else None
+
+
+def running_job_managers(record: Record, seen: Observation) -> list[Task]:
+    """Running JobManager tasks of the current generation, newest attempt first."""
+    generation = record.generation
+    if generation is None:
+        return []
+    tasks = [
+        task
+        for task in record.tasks
+        if task.role is Role.JOB_MANAGER
+        and task.generation == generation.number
+        and task.task_id is not None
+        and _state(task, seen) is TaskState.RUNNING
+    ]
+    return sorted(tasks, key=lambda task: -task.attempt)
+
+
+def _state(task: Task, seen: Observation) -> TaskState | None:
+    observed = seen.tasks.get(task.task_id) if task.task_id else None
+    return observed.state if observed else None
+
+
+def _counts(record: Record, seen: Observation) -> TaskCounts | None:
+    generation = record.generation
+    if generation is None or generation.terminal is not None:
+        return None
+    running = dict.fromkeys(Role, 0)
+    for task in record.tasks:
+        if task.generation == generation.number and _state(task, seen) is TaskState.RUNNING:
+            running[task.role] += 1
+    return TaskCounts(
+        job_manager=f"{running[Role.JOB_MANAGER]}/{generation.spec.job_manager.replicas}",
+        task_manager=f"{running[Role.TASK_MANAGER]}/{generation.spec.task_managers()}",
+    )
+
+
+def _task(record: Record, task: Task, seen: Observation) -> TaskStatus:
+    state = _state(task, seen)
+    said = "WANTED" if not task.placed else (state.value if state else "PLACED")
+    if task.kill_since is not None:
+        said = f"{said}, being killed"
+    role = "jm" if task.role is Role.JOB_MANAGER else "tm"
+    return TaskStatus(id=record.task_name(task), role=role, state=said, agent=task.agent_id, hostname=task.hostname)
+
+
+def _snapshot(snapshot: Snapshot) -> SnapshotStatus:
+    return SnapshotStatus(kind=snapshot.kind.value, path=snapshot.path, time=timestamp(snapshot.time))

@@ -1,0 +1,221 @@
+"""Taking over: what a new leader does before it acts, and how it learns what became of every task.
+
+    epoch bumped (election) -> read framework id and records -> subscribe, which displaces the old
+      leader's stream -> persist the framework id -> read the desired tree -> ask Mesos about every
+      placed task until it answers -> act, job by job                                       (S5, S6)
+
+Reconciliation is explicit, with agent ids, repeated with truncated exponential back-off until each
+task is answered for (Mesos docs, "Task Reconciliation"), and implicit from time to time, which
+brings up tasks that no record names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import structlog
+
+from reconciler.jobs import JobEntry
+from reconciler.model import ids
+from reconciler.model.events import (
+    Disconnected,
+    Event,
+    FrameworkIdSaved,
+    RecordsLoaded,
+    StoredRecord,
+    Subscribed,
+    TaskUpdate,
+    UnreadableRecord,
+)
+from reconciler.ports import Cluster, EventSink, Fence, Fenced, PortError, Store, StoreError
+from reconciler.timers import Timers
+
+log = structlog.get_logger("weir.takeover")
+
+IMPLICIT_EVERY_S = 900.0
+ASK_FIRST_S = 1.0
+ASK_LONGEST_S = 15.0
+BATCH = 500
+
+
+class TakeOver:
+    """Where a new leader is on the way to acting."""
+
+    def __init__(
+        self,
+        store: Store,
+        cluster: Cluster,
+        fence: Fence,
+        timers: Timers,
+        submit: Callable[[str, Callable[[], Event | None]], None],
+        sink: EventSink,
+    ) -> None:
+        self._store = store
+        self._cluster = cluster
+        self._fence = fence
+        self._timers = timers
+        self._submit = submit
+        self._sink = sink
+        self._framework_id: str | None = None
+        self._ask_after = ASK_FIRST_S
+        self.records_loaded = False
+        self.registered = False
+        self.acting = False
+
+    def start(self) -> None:
+        self._submit("store", partial(_load, self._store))
+
+    def handle(
+        self, event: RecordsLoaded | FrameworkIdSaved | Subscribed | Disconnected, jobs: dict[str, JobEntry], now: float
+    ) -> str | None:
+        """Go one step on; a sentence when this replica must not lead."""
+        match event:
+            case RecordsLoaded(records=None):
+                log.warning("takeover.records_unreadable", error=event.error)
+                self._timers.set("takeover", now + 1.0)
+            case RecordsLoaded():
+                return self._on_records(event, jobs)
+            case Subscribed():
+                return self._on_subscribed(event, jobs, now)
+            case FrameworkIdSaved(error=None):
+                self.registered = True
+            case FrameworkIdSaved():
+                return f"the framework id could not be persisted: {event.error}"
+            case Disconnected():
+                log.warning("mesos.disconnected", why=event.why)
+        return None
+
+    def _on_records(self, event: RecordsLoaded, jobs: dict[str, JobEntry]) -> str | None:
+        assert event.records is not None
+        placed = 0
+        for name, stored in event.records.items():
+            entry = jobs.setdefault(name, JobEntry(name))
+            if isinstance(stored, UnreadableRecord):
+                entry.quarantined = stored.error
+                log.error("record.quarantined", job=name, error=stored.error)
+                continue
+            assert isinstance(stored, StoredRecord)
+            entry.adopt(stored.record, stored.version)
+            placed += sum(task.placed for task in stored.record.tasks)
+        if event.framework_id is None and placed:
+            return (
+                f"records name {placed} placed tasks but the framework id is missing: registering as a new framework "
+                "would orphan them; restore /framework from a backup"
+            )
+        self.records_loaded = True
+        self._framework_id = event.framework_id
+        self._cluster.start(event.framework_id, self._sink)
+        return None
+
+    def _on_subscribed(self, event: Subscribed, jobs: Mapping[str, JobEntry], now: float) -> str | None:
+        log.info("mesos.subscribed", framework_id=event.framework_id, master=event.master)
+        if self._framework_id is None:
+            self._framework_id = event.framework_id
+            self._submit("store", partial(_save_id, self._store, self._fence, event.framework_id))
+        elif self._framework_id != event.framework_id:
+            return f"the master knows us as {event.framework_id}, but {self._framework_id} is persisted"
+        else:
+            self.registered = True
+        if self.acting:
+            self._ask(_placed(jobs.values()))
+            self._timers.set("implicit", now)
+        return None
+
+    def begin(self, jobs: Mapping[str, JobEntry], now: float) -> None:
+        """Everything is loaded and registered: from here on each job acts once Mesos has answered for it."""
+        self.acting = True
+        for entry in jobs.values():
+            entry.unanswered = {task.task_id for task in entry.record.tasks if task.task_id} if entry.record else set()
+        self._ask(_placed(jobs.values()))
+        self._timers.set("ask", now + ASK_FIRST_S)
+        self._timers.set("implicit", now)
+        log.info("takeover.acting", epoch=self._fence.epoch, jobs=len(jobs))
+
+    def ask_unanswered(self, jobs: Mapping[str, JobEntry], now: float) -> None:
+        """Silence is not loss: ask again, more and more rarely, until each task is answered for (fault 26)."""
+        left = [(task, agent) for task, agent in _placed(jobs.values()) if _owner_waits(jobs, task)]
+        if not left:
+            return
+        self._ask(left)
+        self._ask_after = min(self._ask_after * 2, ASK_LONGEST_S)
+        self._timers.set("ask", now + self._ask_after)
+
+    def ask_implicitly(self, now: float) -> None:
+        self._submit("mesos", partial(_quietly, partial(self._cluster.reconcile, [])))
+        self._timers.set("implicit", now + IMPLICIT_EVERY_S)
+
+    def ask_about(self, entry: JobEntry) -> None:
+        """A launch that may not have been sent: let Mesos say."""
+        self._ask(_placed([entry]))
+
+    def unknown_task(self, update: TaskUpdate, entry: JobEntry | None) -> None:
+        """A task that no record names. Killed only if that is proved to be right; else left alone (fault 28)."""
+        if update.state.dead:
+            if update.uuid is not None:
+                self._submit("mesos", partial(_quietly, partial(self._cluster.acknowledge, update)))
+            return
+        name = ids.parse_task_id(update.task_id)
+        record = entry.record if entry is not None else None
+        if name is None or record is None or not update.state.alive:
+            log.warning("task.unknown", task_id=update.task_id, state=update.state.value)
+            return
+        buried = any(stone.uid == name.uid for stone in record.tombstones)
+        older = name.uid == record.uid and name.generation < record.next_generation - 1
+        if buried or older:
+            log.warning("task.unknown_killed", task_id=update.task_id, buried=buried)
+            self._submit("mesos", partial(_quietly, partial(self._cluster.kill, update.task_id, update.agent_id, 10.0)))
+            if update.uuid is not None:
+                self._submit("mesos", partial(_quietly, partial(self._cluster.acknowledge, update)))
+        elif name.uid == record.uid and (
+            name.generation >= record.next_generation or name.attempt >= record.next_attempt
+        ):
+            assert entry is not None
+            entry.newer_task = update.task_id
+        else:
+            log.warning("task.unknown", task_id=update.task_id, state=update.state.value)
+
+    def _ask(self, tasks: list[tuple[str, str | None]]) -> None:
+        for start in range(0, len(tasks), BATCH):
+            batch = tasks[start : start + BATCH]
+            self._submit("mesos", partial(_quietly, partial(self._cluster.reconcile, batch)))
+
+
+def _placed(entries: object) -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+    for entry in entries:  # type: ignore[attr-defined]
+        if entry.record is not None:
+            found.extend((task.task_id, task.agent_id) for task in entry.record.tasks if task.task_id is not None)
+    return found
+
+
+def _owner_waits(jobs: Mapping[str, JobEntry], task_id: str) -> bool:
+    name = ids.parse_task_id(task_id)
+    entry = jobs.get(name.job) if name is not None else None
+    return entry is not None and task_id in entry.unanswered
+
+
+def _quietly(call: Callable[[], None]) -> None:
+    """A call to Mesos that is repeated by level, not by the caller."""
+    try:
+        call()
+    except PortError as error:
+        log.info("mesos.call_failed", error=str(error))
+
+
+def _load(store: Store) -> Event:
+    try:
+        store.sync()
+        return RecordsLoaded(store.load_framework_id(), store.load_records())
+    except StoreError as error:
+        return RecordsLoaded(None, None, str(error))
+
+
+def _save_id(store: Store, fence: Fence, framework_id: str) -> Event:
+    try:
+        store.save_framework_id(fence, framework_id)
+    except Fenced as error:
+        return FrameworkIdSaved(f"fenced: {error}")
+    except StoreError as error:
+        return FrameworkIdSaved(str(error))
+    return FrameworkIdSaved()
