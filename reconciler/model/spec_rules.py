@@ -1,0 +1,250 @@
+"""Rules that no single field shows: what fits together, what the installation has, what Flink refuses.
+
+Each rule names the fields it reads; it is left out when one of them is wrong already, so that one
+mistake is reported once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from reconciler.model import flink_keys
+from reconciler.model.spec import JobSpec
+from reconciler.model.spec_errors import SpecLimits, problem, shown
+from reconciler.model.spec_messages import one_of
+from reconciler.model.status import SpecError
+from reconciler.model.units import format_duration, format_memory
+
+MIN_JOB_MANAGER_MIB = 512
+"""Below this Flink's fixed parts (metaspace, overhead, off-heap) leave no heap."""
+MIN_TASK_MANAGER_MIB = 512
+TASK_MANAGER_BASE_MIB = 384
+MIB_PER_SLOT = 64
+"""Heap, network buffers and managed memory of a slot that does next to nothing."""
+MIN_CPUS = 0.1
+"""A JVM with less does not answer in time."""
+
+_SWALLOWED_LONG = (
+    "help", "verbose", "jarfile", "class", "classpath", "parallelism", "arguments", "detached",
+    "shutdownOnAttachedExit", "python", "pyFiles", "pyModule", "pyRequirements", "pyArchives",
+    "pyExecutable", "pyClientExecutable", "pyPythonPath", "fromSavepoint", "allowNonRestoredState",
+    "claimMode", "restoreMode",
+)  # fmt: skip
+"""Long options of `flink run` (CliFrontendParser), with which Flink reads a Python job's arguments too."""
+_SWALLOWED_SHORT = frozenset(
+    {"h", "v", "j", "c", "C", "p", "a", "d", "sae", "s", "n", "cm", "rm", "py", "pyfs", "pym", "pyreq", "pyarch",
+     "pyexec", "pyclientexec", "pypath"}
+)  # fmt: skip
+
+_Rule = Callable[[JobSpec, SpecLimits], Iterator[SpecError]]
+
+
+def check(spec: JobSpec, limits: SpecLimits, broken: frozenset[str] = frozenset()) -> Iterator[SpecError]:
+    """Everything that is wrong with a spec whose fields are right; `broken` are paths reported already."""
+    for reads, rule in _RULES:
+        if not any(_hits(path, field) for path in broken for field in reads):
+            yield from rule(spec, limits)
+
+
+def _hits(broken: str, field: str) -> bool:
+    return broken == field or (broken != "" and field.startswith(f"{broken}."))
+
+
+def _version(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    have = limits.flink_versions
+    series = ".".join(spec.flink_version.split(".")[:2])
+    if have is not None and spec.flink_version not in have and series not in have:
+        listed = ", ".join(sorted(have)) or "none"
+        yield problem(
+            "flinkVersion",
+            f"the operator has no distribution of Flink {spec.flink_version}; it has: {listed}",
+            "write one of these, or have the version added to the operator's configuration",
+        )
+
+
+def _job_uri(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    yield from _location("job.uri", spec.job.uri, limits)
+    suffix = spec.job.uri.rsplit(".", 1)[-1].lower()
+    wrong = {"python": "jar", "jar": "py"}.get(spec.job.type)
+    if suffix == wrong:
+        right = "jar" if suffix == "jar" else "python"
+        yield problem("job.uri", f"{shown(spec.job.uri)} is not a {spec.job.type} job", f'write "type": "{right}"')
+
+
+def _py_files(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    if spec.job.py_files and spec.job.type != "python":
+        yield problem("job.pyFiles", f"belongs to python jobs, this one is {spec.job.type}", "leave it out")
+        return
+    for index, uri in enumerate(spec.job.py_files):
+        yield from _location(f"job.pyFiles.{index}", uri, limits)
+
+
+def _directories(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    # Flink reads these through its own file systems, so the fetcher's schemes do not limit them.
+    for path, uri in (
+        ("job.initialSavepointPath", spec.job.initial_savepoint_path),
+        ("snapshots.savepointDir", spec.snapshots.savepoint_dir),
+    ):
+        if uri is not None:
+            yield from _location(path, uri, None)
+
+
+def _location(path: str, uri: str, limits: SpecLimits | None) -> Iterator[SpecError]:
+    if re.search(r"[\x00-\x20\x7f]", uri):
+        yield problem(path, f"{shown(uri)} holds a space or a control character", "write a space in a URI as %20")
+        return
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        yield problem(path, f"{shown(uri)} is not a URI: {error}")
+        return
+    if not parts.scheme:
+        if not uri.startswith("/"):
+            hint = "write an absolute path (/srv/jobs/job.py) or a URI (file:///srv/jobs/job.py)"
+            yield problem(path, f"{shown(uri)} is relative, and tasks have no common directory to start from", hint)
+        return
+    if limits is not None and parts.scheme not in limits.uri_schemes:
+        listed = ", ".join(sorted(limits.uri_schemes))
+        yield problem(
+            path, f'the scheme "{parts.scheme}" is not allowed here', f"allowed: {listed}, or an absolute path"
+        )
+    elif parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        hint = f"did you mean file:///{parts.netloc}{parts.path}?"
+        yield problem(path, f'{shown(uri)} names the host "{parts.netloc}"', hint)
+    elif parts.scheme == "file" and not parts.path.startswith("/"):
+        yield problem(path, f"{shown(uri)} is relative", f"did you mean file:///{parts.path}?")
+    elif parts.scheme in ("http", "https", "s3") and not parts.netloc:
+        yield problem(path, f"{shown(uri)} names no {'bucket' if parts.scheme == 's3' else 'host'}")
+
+
+def _args(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    for index, arg in enumerate(spec.job.args):
+        if "\0" in arg:
+            yield problem(f"job.args.{index}", "holds a NUL character, which no argument can carry")
+    first = spec.job.args[0] if spec.job.args else ""
+    option = _swallowed(first)
+    # Flink stops looking for its own options at the first argument that is none of them.
+    if spec.job.type == "python" and option is not None:
+        yield problem(
+            "job.args.0",
+            f"{shown(first)} would never reach the job: Flink takes it for its own option {option}",
+            "rename the argument, or put one before it that Flink does not know",
+        )
+
+
+def _swallowed(arg: str) -> str | None:
+    name = arg.lstrip("-").split("=")[0]
+    if not arg.startswith("-") or not name:
+        return None
+    if not arg.startswith("--") and name in _SWALLOWED_SHORT:
+        return f"-{name}"
+    return next((f"--{option}" for option in _SWALLOWED_LONG if option.startswith(name)), None)
+
+
+def _environment(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    for name, value in spec.env.items():
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is None:
+            better = re.sub(r"\W", "_", name, flags=re.ASCII)
+            hint = f"letters, digits and underscores, no digit first, such as {better}" if name else None
+            yield problem(f"env.{name}", f"{shown(name)} cannot be the name of an environment variable", hint)
+        if "\0" in value:
+            yield problem(f"env.{name}", "holds a NUL character, which no environment variable can carry")
+    if spec.user is not None and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", spec.user) is None:
+        yield problem(
+            "user", f"{shown(spec.user)} cannot be the name of a user", "leave it out for the operator's default"
+        )
+
+
+def _configuration(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    for key, value in spec.flink_configuration.items():
+        why = flink_keys.refusal(key)
+        if why is not None:
+            yield problem(f"flinkConfiguration.{key}", f"cannot be set: {why}", "leave it out")
+        elif re.fullmatch(r"[A-Za-z0-9$_][\w.$\-/]*", key, flags=re.ASCII) is None:
+            yield problem(f"flinkConfiguration.{key}", f"{shown(key)} is not a configuration key")
+        elif "\0" in value:
+            yield problem(f"flinkConfiguration.{key}", "holds a NUL character")
+
+
+def _resources(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    tm = spec.task_manager
+    least = max(MIN_TASK_MANAGER_MIB, TASK_MANAGER_BASE_MIB + MIB_PER_SLOT * tm.slots)
+    for path, what, cpus, memory, needed in (
+        ("jobManager", "a JobManager", spec.job_manager.cpus, spec.job_manager.memory, MIN_JOB_MANAGER_MIB),
+        ("taskManager", f"a TaskManager with {tm.slots} slots", tm.cpus, tm.memory, least),
+    ):
+        if cpus < MIN_CPUS:
+            yield problem(f"{path}.cpus", f"{cpus:g} is too little for a JVM, the least is {MIN_CPUS:g}")
+        if memory < needed:
+            hint = f'write "{format_memory(needed)}" or more' + (", or fewer slots" if path == "taskManager" else "")
+            yield problem(f"{path}.memory", f"{format_memory(memory)} is too little for {what}", hint)
+        if limits.max_task_cpus is not None and cpus > limits.max_task_cpus:
+            yield problem(
+                f"{path}.cpus",
+                f"{cpus:g} is more than any agent offers to one task ({limits.max_task_cpus:g})",
+                "it would wait for ever; use fewer cpus and more TaskManagers",
+            )
+        if limits.max_task_mem is not None and memory > limits.max_task_mem:
+            most = format_memory(limits.max_task_mem)
+            yield problem(
+                f"{path}.memory",
+                f"{format_memory(memory)} is more than any agent offers to one task ({most})",
+                "it would wait for ever; use less memory and more TaskManagers",
+            )
+
+
+def _slots(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    tm = spec.task_manager
+    if tm.replicas is not None and tm.replicas * tm.slots < spec.job.parallelism:
+        needed = -(-spec.job.parallelism // tm.slots)
+        yield problem(
+            "taskManager.replicas",
+            f"{tm.replicas} TaskManagers with {tm.slots} slots have {tm.replicas * tm.slots} slots, "
+            f"job.parallelism needs {spec.job.parallelism}",
+            f"write {needed}, or leave it out and it follows from the parallelism",
+        )
+
+
+def _strategies(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    for path, name, have in (
+        ("restart.strategy", spec.restart.strategy, limits.restart_strategies),
+        ("placement.strategy", spec.placement.strategy, limits.placement_strategies),
+    ):
+        if have is not None and name not in have:
+            yield one_of(path, name, sorted(have))
+
+
+def _backoff(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    restart = spec.restart
+    if restart.initial_backoff > restart.max_backoff:
+        yield problem(
+            "restart.initialBackoff",
+            f"{format_duration(restart.initial_backoff)} is longer than restart.maxBackoff "
+            f"({format_duration(restart.max_backoff)})",
+        )
+
+
+def _session(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    if spec.session is not None and spec.kind != "SessionJob":
+        yield problem("session", f"belongs to kind SessionJob, this is {spec.kind}", "leave it out")
+
+
+_RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
+    (("flinkVersion",), _version),
+    (("job.type", "job.uri"), _job_uri),
+    (("job.type", "job.pyFiles"), _py_files),
+    (("job.type", "job.args"), _args),
+    (("job.initialSavepointPath", "snapshots.savepointDir"), _directories),
+    (("env", "user"), _environment),
+    (("flinkConfiguration",), _configuration),
+    (
+        ("jobManager.cpus", "jobManager.memory", "taskManager.cpus", "taskManager.memory", "taskManager.slots"),
+        _resources,
+    ),
+    (("job.parallelism", "taskManager.slots", "taskManager.replicas"), _slots),
+    (("restart.strategy", "placement.strategy"), _strategies),
+    (("restart.initialBackoff", "restart.maxBackoff"), _backoff),
+    (("kind", "session"), _session),
+)

@@ -1,0 +1,420 @@
+"""Specs are accepted whole or refused with everything that is wrong, in words that help (fault 50)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.model import flink_keys, spec_fields
+from reconciler.model.spec import JobSpec
+from reconciler.model.spec_parse import MAX_ERRORS, MAX_SPEC_BYTES, SpecInvalid, SpecLimits, parse_document, parse_spec
+from reconciler.model.status import SpecError, Status
+
+MINIMAL: dict[str, Any] = {"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///srv/jobs/even_ids.py"}}
+
+
+def merged(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in change.items():
+        result[key] = (
+            merged(result[key], value) if isinstance(value, dict) and isinstance(result.get(key), dict) else value
+        )
+    return result
+
+
+def parse(change: dict[str, Any] | None = None, name: str = "orders", **limits: Any) -> JobSpec:
+    return parse_spec(name, json.dumps(merged(MINIMAL, change or {})).encode(), SpecLimits(**limits))
+
+
+def errors(change: dict[str, Any] | bytes, name: str = "orders", **limits: Any) -> dict[str, SpecError]:
+    data = change if isinstance(change, bytes) else json.dumps(merged(MINIMAL, change)).encode()
+    with pytest.raises(SpecInvalid) as refused:
+        parse_spec(name, data, SpecLimits(**limits))
+    return {error.path: error for error in refused.value.errors}
+
+
+def only(change: dict[str, Any] | bytes, **limits: Any) -> SpecError:
+    found = errors(change, **limits)
+    assert len(found) == 1, found
+    return next(iter(found.values()))
+
+
+def test_a_minimal_spec_gets_every_default() -> None:
+    spec = parse()
+
+    assert (spec.kind, spec.job.parallelism, spec.task_managers(), spec.on_delete) == ("Application", 1, 1, "savepoint")
+    assert (spec.health.launch_timeout, spec.task_manager.memory) == (120.0, 1024)
+
+
+def test_the_spec_of_the_documentation_is_valid() -> None:
+    spec = parse(
+        {
+            "apiVersion": "weir/v1",
+            "kind": "Application",
+            "user": None,
+            "env": {},
+            "secrets": {},
+            "flinkConfiguration": {"execution.checkpointing.interval": "2s"},
+            "job": {"args": ["--input", "/srv/in"], "parallelism": 2, "upgradeMode": "last-state"},
+            "jobManager": {"cpus": 0.5, "memory": "768m", "replicas": 1},
+            "taskManager": {"cpus": 1, "memory": "1g", "slots": 2, "replicas": None},
+            "placement": {"strategy": "spread", "constraints": [], "role": "*"},
+            "restart": {"initialBackoff": "1s", "maxBackoff": "1m", "multiplier": 2, "jitter": 0},
+            "snapshots": {"savepointDir": "file:///srv/sp", "interval": None, "maxAge": "7d"},
+            "health": {"checkpointStall": None, "rollback": False},
+            "onDelete": "keep",
+        },
+        flink_versions=frozenset({"2.2"}),
+        restart_strategies=frozenset({"exponential-delay"}),
+        placement_strategies=frozenset({"spread"}),
+    )
+
+    assert spec.job.upgrade_mode == "last-state"
+
+
+def test_a_byte_order_mark_is_tolerated() -> None:
+    assert parse_spec("orders", b"\xef\xbb\xbf" + json.dumps(MINIMAL).encode()).flink_version == "2.2"
+
+
+@pytest.mark.parametrize(
+    ("data", "message", "hint"),
+    [
+        (b"", "is empty", "weir apply -f"),
+        (b" \n\t", "is empty", "weir apply -f"),
+        (b'{"a": "\xff"}', "not hold UTF-8 text (byte 7 is 0xff)", "LC_ALL=C.UTF-8"),
+        (b"{" + b" " * MAX_SPEC_BYTES, f"has at most {MAX_SPEC_BYTES}", "into a file"),
+        (b"flinkVersion: '2.2'\njob:\n  type: python\n", "holds YAML", "znodes hold JSON only"),
+        (b"---\njob: {}\n", "holds YAML", "weir apply -f"),
+        (b'{"apiVersion":', 'holds only `{"apiVersion":`', "set /weir/jobs/orders '{"),
+        (b'{"a', 'holds only `{"a`', "interactive zkCli splits a value at spaces"),
+        (b'{"a": 1, "b": "c d', "cut off after", "its end is missing"),
+        (b"'{\"a\": 1}'", "wrapped in quotes", "start with {"),
+        (b'"{\\"a\\": 1}"', "JSON string that contains JSON", "encoded twice"),
+        (b"[]", "holds an array", "begins with"),
+        (b"17", "holds a number", "begins with"),
+        (b"null", "holds null", "begins with"),
+        (b"{'a': 1}", "line 1, column 2", "double quotes"),
+        (b'{"a": 1,}', "line 1, column 9", "no comma after the last entry"),
+        (b'{"a": 1, "a": 2}', "`a` stands twice", "remove one"),
+        (b'{"a": NaN}', "NaN is not JSON", "write a number"),
+        (b'{"a": -Infinity}', "-Infinity is not JSON", "write a number"),
+        (b"[" * 100_000, "nested too deeply", None),
+        (b'{"a": "\\ud800"}', 'holds "\\ud800"', "remove it"),
+        (b"1" * 5000, "thousands of digits", None),
+    ],
+)
+def test_f50_a_znode_that_is_no_json_object_says_what_it_is(data: bytes, message: str, hint: str | None) -> None:
+    error = only(data)
+
+    assert error.path == ""
+    assert message in error.message
+    assert (hint is None) == (error.hint is None)
+    assert hint is None or hint in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "message", "hint"),
+    [
+        ({"paralelism": 2}, "paralelism", "at the top of a spec", "did you mean job.parallelism?"),
+        ({"parallelism": 2}, "parallelism", "at the top of a spec", "it belongs elsewhere: job.parallelism"),
+        ({"job": {"paralelism": 2}}, "job.paralelism", "in job", "did you mean parallelism?"),
+        ({"job": {"entry_class": "A"}}, "job.entry_class", "in job", "did you mean entryClass?"),
+        ({"memory": "1g"}, "memory", "at the top", "jobManager.memory or taskManager.memory"),
+        ({"job": {"jarURI": "x"}}, "job.jarURI", "in job", "job.uri"),
+        ({"metadata": {}}, "metadata", "at the top", "name of its znode"),
+        ({"taskManager": {"resource": {}}}, "taskManager.resource", "in taskManager", "cpus and memory directly"),
+        ({"taskmanager.memory.size": 1}, "taskmanager.memory.size", "at the top", "flinkConfiguration"),
+        ({"job": {"qqqq": 1}}, "job.qqqq", "in job", "fields here: type, uri"),
+        ({"job": {"type": "pyton"}}, "job.type", "not one of: python, jar, sql", 'did you mean "python"?'),
+        ({"job": {"state": 3}}, "job.state", "3 is not one of: running, suspended", None),
+        ({"job": {"upgradeMode": "last_state"}}, "job.upgradeMode", "not one of", 'did you mean "last-state"?'),
+        ({"apiVersion": "flink.apache.org/v1beta1"}, "apiVersion", "not one of: weir/v1", None),
+        ({"flinkVersion": 1.2}, "flinkVersion", "not the number 1.2", "1.20 is the same as 1.2"),
+        ({"flinkVersion": "v1_20"}, "flinkVersion", "not a Flink version", 'did you mean "1.20"?'),
+        ({"job": {"uri": ""}}, "job.uri", "is empty", "name the script"),
+        ({"job": {"parallelism": "2"}}, "job.parallelism", 'not the string "2"', "leave out the quotes: 2"),
+        ({"job": {"parallelism": 2.0}}, "job.parallelism", "whole number", "write 2"),
+        ({"job": {"parallelism": 0}}, "job.parallelism", "the least is 1", None),
+        ({"job": {"parallelism": 40000}}, "job.parallelism", "the most is 32768", None),
+        ({"job": {"args": "--x"}}, "job.args", "has to be a list", 'write ["--x"]'),
+        ({"job": {"args": ["a", 3]}}, "job.args.1", "not the number 3", 'put it into quotes, such as "3"'),
+        ({"job": {"allowNonRestoredState": "true"}}, "job.allowNonRestoredState", "true or false", "the quotes: true"),
+        ({"job": 3}, "job", "has to be an object, not the number 3", None),
+        ({"jobManager": None}, "jobManager", "not null", "leave the field out"),
+        ({"env": {"A": 1}}, "env.A", "not the number 1", 'such as "1"'),
+        ({"env": {"A-B": "1"}}, "env.A-B", "environment variable", "such as A_B"),
+        ({"env": {"A": "\0"}}, "env.A", "NUL", None),
+        ({"user": "a b"}, "user", "name of a user", "leave it out"),
+        ({"health": {"stableAfter": 30}}, "health.stableAfter", "with a unit", 'did you mean "30s"?'),
+        ({"health": {"stableAfter": "30 parsecs"}}, "health.stableAfter", "not a duration", None),
+        ({"taskManager": {"memory": 1024}}, "taskManager.memory", "with a unit", 'did you mean "1024m"?'),
+        ({"restart": {"initialBackoff": "2m"}}, "restart.initialBackoff", "2m is longer than restart.maxBackoff", None),
+        ({"restart": {"jitter": 1.5}}, "restart.jitter", "the most is 1", None),
+        ({"session": "s"}, "session", "belongs to kind SessionJob", "leave it out"),
+    ],
+)
+def test_f50_a_wrong_field_says_where_what_and_how_to_repair(
+    change: dict[str, Any], path: str, message: str, hint: str | None
+) -> None:
+    error = only(change)
+
+    assert error.path == path
+    assert message in error.message
+    assert (hint is None) == (error.hint is None), error.hint
+    assert hint is None or hint in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message", "hint"),
+    [
+        ("jobs/a.py", "is relative", "absolute path"),
+        ("file:a.py", "is relative", "file:///a.py"),
+        ("file://srv/a.py", 'names the host "srv"', "file:///srv/a.py"),
+        ("gs://bucket/a.py", 'scheme "gs" is not allowed', "allowed: file, hdfs, http, https, s3"),
+        ("https:///a.py", "names no host", None),
+        ("/srv/my job.py", "a space", "%20"),
+        ("http://[::1/a.py", "is not a URI", None),
+        ("/srv/a.jar", "not a python job", '"type": "jar"'),
+    ],
+)
+def test_a_job_uri_that_agents_cannot_reach_is_refused(uri: str, message: str, hint: str | None) -> None:
+    error = only({"job": {"uri": uri}})
+
+    assert error.path == "job.uri"
+    assert message in error.message
+    assert hint is None or hint in (error.hint or "")
+
+
+def test_python_files_belong_to_python_jobs() -> None:
+    change = {"job": {"type": "jar", "uri": "/srv/a.jar", "pyFiles": ["/srv/b.py"]}}
+
+    assert "belongs to python jobs" in only(change).message
+
+
+@pytest.mark.parametrize("arg", ["--ver", "--verbose", "-n", "-s", "--py", "--from=x", "-pyexec"])
+def test_a_first_argument_that_flink_would_swallow_is_refused(arg: str) -> None:
+    error = only({"job": {"args": [arg, "x"]}})
+
+    assert (error.path, "never reach the job" in error.message) == ("job.args.0", True)
+
+
+@pytest.mark.parametrize("args", [["--tag", "--ver"], ["x", "-n"], ["--input"], ["-"], [""], ["--"]])
+def test_arguments_after_one_that_flink_does_not_know_are_safe(args: list[str]) -> None:
+    assert parse({"job": {"args": args}}).job.args == args
+
+
+def test_numbers_and_booleans_in_the_flink_configuration_become_strings() -> None:
+    spec = parse({"flinkConfiguration": {"a": 1, "b": True, "c": 0.5, "d": "x", "e": 2.0}})
+
+    assert spec.flink_configuration == {"a": "1", "b": "true", "c": "0.5", "d": "x", "e": "2"}
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"), [({"b": 1}, '"a.b": "…"'), ([1], "one string"), (None, "leave the key out"), ({}, "one string")]
+)
+def test_nested_flink_configuration_is_refused(value: Any, hint: str) -> None:
+    error = only({"flinkConfiguration": {"a": value}})
+
+    assert error.path == "flinkConfiguration.a"
+    assert hint in (error.hint or "")
+
+
+@pytest.mark.parametrize("key", [*flink_keys.OPERATOR_KEYS, *(f"{p}x" for p in flink_keys.OPERATOR_PREFIXES)])
+def test_what_the_operator_decides_cannot_be_configured(key: str) -> None:
+    error = only({"flinkConfiguration": {key: "1"}})
+
+    assert error.path == f"flinkConfiguration.{key}"
+    assert flink_keys.refusal(key) in error.message
+
+
+@pytest.mark.parametrize(
+    "key", ["taskmanager.memory.managed.fraction", "restart-strategy.type", "state.backend.type", "table.exec.x", "a"]
+)
+def test_everything_else_may_be_configured(key: str) -> None:
+    assert parse({"flinkConfiguration": {key: "1"}}).flink_configuration == {key: "1"}
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a=b", "a\nb", "-Da"])
+def test_what_is_no_configuration_key_is_refused(key: str) -> None:
+    assert "not a configuration key" in only({"flinkConfiguration": {key: "1"}}).message
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("kind=Session", {"kind": "Session"}),
+        ("kind=SessionJob", {"kind": "SessionJob"}),
+        ("job.type=sql", {"job": {"type": "sql"}}),
+        ("secrets", {"secrets": {"a": "/b"}}),
+        ("snapshots.interval", {"snapshots": {"interval": "5m"}}),
+        ("snapshots.cron", {"snapshots": {"cron": "0 * * * *"}}),
+        ("health.rollback", {"health": {"rollback": True}}),
+        ("health.checkpointStall", {"health": {"checkpointStall": "5m"}}),
+        ("placement.constraints", {"placement": {"constraints": [["hostname", "UNIQUE"]]}}),
+        ("placement.role", {"placement": {"role": "flink"}}),
+        ("jobManager.replicas>1", {"jobManager": {"replicas": 2}}),
+    ],
+)
+def test_what_this_version_would_not_act_on_is_refused(rule: str, change: dict[str, Any]) -> None:
+    if rule not in spec_fields.NOT_YET:
+        pytest.skip("implemented")
+
+    assert spec_fields.NOT_YET[rule] in only(change).message
+
+
+def test_a_session_without_a_job_is_refused_for_what_it_is() -> None:
+    if "kind=Session" not in spec_fields.NOT_YET:
+        pytest.skip("implemented")
+    document = {"kind": "Session", "flinkVersion": "2.2"}
+
+    assert set(errors(json.dumps(document).encode())) == {"kind"}
+
+
+@pytest.mark.parametrize("name", ["Orders", "a_b", "-a", "a-", "", "a.b", "a\n", "ä", "a" * 64])
+def test_f50_a_bad_job_name_is_refused_with_a_better_one(name: str) -> None:
+    with pytest.raises(SpecInvalid) as refused:
+        parse_spec(name, json.dumps(MINIMAL).encode())
+
+    (error,) = refused.value.errors
+    assert "lower-case letters" in error.message
+    assert "store it under" in (error.hint or "")
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a-b-c", "a" * 63])
+def test_a_good_job_name_is_accepted(name: str) -> None:
+    assert parse(name=name).job.parallelism == 1
+
+
+def test_f50_impossible_resources_are_refused() -> None:
+    found = errors(
+        {"jobManager": {"memory": "256m", "cpus": 0.01}, "taskManager": {"slots": 16}},
+        max_task_cpus=0.5,
+        max_task_mem=512,
+    )
+
+    assert "too little for a JobManager" in found["jobManager.memory"].message
+    assert "too little for a JVM" in found["jobManager.cpus"].message
+    assert "more than any agent offers" in found["taskManager.cpus"].message
+    assert set(found) == {"jobManager.memory", "jobManager.cpus", "taskManager.memory", "taskManager.cpus"}
+
+
+def test_more_slots_need_more_memory() -> None:
+    error = only({"taskManager": {"slots": 16}})
+
+    assert "1g is too little for a TaskManager with 16 slots" in error.message
+    assert "1408m" in (error.hint or "")
+
+
+def test_too_few_slots_for_the_parallelism_are_refused() -> None:
+    error = only({"job": {"parallelism": 5}, "taskManager": {"replicas": 2}})
+
+    assert error.path == "taskManager.replicas"
+    assert "have 4 slots, job.parallelism needs 5" in error.message
+    assert "write 3" in (error.hint or "")
+
+
+def test_what_the_installation_has_not_is_refused_with_what_it_has() -> None:
+    found = errors(
+        {"restart": {"strategy": "fixed"}},
+        flink_versions=frozenset({"1.20", "2.3"}),
+        restart_strategies=frozenset({"fixed-delay", "none"}),
+        placement_strategies=frozenset({"pack"}),
+    )
+
+    assert "it has: 1.20, 2.3" in found["flinkVersion"].message
+    assert found["restart.strategy"].hint == 'did you mean "fixed-delay"?'
+    assert "not one of: pack" in found["placement.strategy"].message
+
+
+def test_a_patch_version_is_covered_by_its_series() -> None:
+    assert parse({"flinkVersion": "2.2.1"}, flink_versions=frozenset({"2.2"})).flink_version == "2.2.1"
+
+
+def test_f50_everything_that_is_wrong_is_reported_at_once() -> None:
+    found = errors(
+        {
+            "jobb": 1,
+            "flinkVersion": "2",
+            "job": {"parallelism": "x", "uri": "relative.py"},
+            "taskManager": {"slots": 0, "replicas": 1},
+            "flinkConfiguration": {"rest.port": 1, "a": {}},
+            "env": {"1": "x"},
+        }
+    )
+
+    assert set(found) == {
+        "jobb", "flinkVersion", "job.parallelism", "job.uri", "taskManager.slots",
+        "flinkConfiguration.rest.port", "flinkConfiguration.a", "env.1",
+    }  # fmt: skip
+
+
+def test_f50_one_mistake_is_reported_once() -> None:
+    assert set(errors({"job": {"parallelism": 0}, "taskManager": {"replicas": 1, "slots": 1}})) == {"job.parallelism"}
+
+
+def test_f16_the_number_of_errors_is_bounded() -> None:
+    assert len(errors({f"unknown{n}": 1 for n in range(100)})) == MAX_ERRORS
+
+
+def test_a_document_is_parsed_like_bytes_and_left_alone() -> None:
+    document = merged(MINIMAL, {"flinkConfiguration": {"a": 1}})
+
+    assert parse_document("orders", document) == parse({"flinkConfiguration": {"a": 1}})
+    assert document["flinkConfiguration"] == {"a": 1}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+field_names = st.sampled_from(
+    [name for model in ("",) for name in spec_fields.fields(JobSpec)]
+    + ["type", "uri", "args", "cpus", "memory", "slots", "replicas", "interval", "rollback", "pyFiles"]
+)
+spec_like = st.dictionaries(
+    field_names, json_values | st.dictionaries(field_names, json_values, max_size=5), max_size=8
+)
+
+
+def accepted_or_refused(data: bytes) -> None:
+    try:
+        spec = parse_spec("orders", data)
+    except SpecInvalid as error:
+        refused = error
+    else:
+        assert JobSpec.model_validate(spec.model_dump(by_alias=True)) == spec
+        return
+    assert 1 <= len(refused.errors) <= MAX_ERRORS
+    Status(lifecycle="CREATED", why="", error=str(refused)).model_dump_json()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_f50_arbitrary_bytes_are_refused_and_never_a_traceback(data: bytes) -> None:
+    accepted_or_refused(data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(spec_like)
+def test_f50_arbitrary_documents_are_accepted_or_refused(document: dict[str, Any]) -> None:
+    accepted_or_refused(json.dumps(document).encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(spec_like)
+def test_f50_arbitrary_changes_of_a_good_spec_are_accepted_or_refused(document: dict[str, Any]) -> None:
+    accepted_or_refused(json.dumps(merged(MINIMAL, document)).encode())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 400))
+def test_f50_a_spec_that_was_cut_off_anywhere_is_refused(length: int) -> None:
+    data = json.dumps(merged(MINIMAL, {"env": {"A": "ü"}}), ensure_ascii=False).encode()
+    if length < len(data):
+        with pytest.raises(SpecInvalid):
+            parse_spec("orders", data[:length])
