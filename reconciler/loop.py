@@ -71,6 +71,8 @@ class Loop:
         self._lease = lease
         self.jobs: dict[str, JobEntry] = {}
         self.stopped: str | None = None
+        self.halted = False
+        """True when no other replica may take over either, before a person has looked."""
         self._dirty: set[str] = set()
         self._acted = True
         self._timers = Timers()
@@ -129,7 +131,7 @@ class Loop:
             ev.Subscribed: self._on_takeover,
             ev.Disconnected: self._on_takeover,
             ev.FrameworkDisplaced: lambda _: self._stop("another scheduler subscribed with our framework id"),
-            ev.FrameworkRemoved: lambda event: self._stop(f"the master has removed the framework: {event.why}"),
+            ev.FrameworkRemoved: lambda event: self._halt(f"the master has removed the framework: {event.why}"),
             ev.Stop: lambda event: self._stop(event.why),
         }
 
@@ -193,7 +195,7 @@ class Loop:
             self._offers.clear()
         problem = self._takeover.handle(event, self.jobs, self._now())
         if problem is not None:
-            self._stop(problem)
+            self._halt(problem)
         if isinstance(event, ev.RecordsLoaded) and self._takeover.records_loaded:
             self._read_desired()
         self._go_on()
@@ -386,6 +388,10 @@ class Loop:
     def _call(self, method: str, *args: object) -> Callable[[], None]:
         """A call to Mesos on its lane; what is lost with a connection is asked for again by level."""
         return partial(self._parts.runner.submit, "mesos", partial(_quietly, self._parts.cluster, method, args))
+
+    def _halt(self, why: str) -> None:
+        self.halted = True
+        self._stop(why)
 
     def _stop(self, why: str) -> None:
         if self.stopped is None:

@@ -56,7 +56,7 @@ class Turn:
     def flink(self) -> FlinkObservation | None:
         """The last answer of this generation's JobManager, if it is one that may be acted on."""
         flink = self.seen.flink
-        if flink is None or not flink.reachable or flink.job_id != self.generation.job_id:
+        if flink is None or not flink.reachable or flink.job_id not in (None, self.generation.job_id):
             return None
         return flink if self.now - flink.at <= self.policy.flink_stale_s else None
 

@@ -1,0 +1,78 @@
+"""Accepting or refusing a version of the desired state: the pure rules, and those that need to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from reconciler.model.events import ParsedSpec, RawSpec
+from reconciler.model.spec import JobSpec
+from reconciler.model.spec_parse import SpecInvalid, SpecLimits, parse_spec
+from reconciler.model.status import SpecError
+
+Check = Callable[[JobSpec], Sequence[SpecError]]
+
+
+class Admission:
+    """Parses raw specs for the loop; never raises."""
+
+    def __init__(self, limits: SpecLimits, checks: Sequence[Check] = ()) -> None:
+        self._limits = limits
+        self._checks = checks
+
+    def parse(self, raw: RawSpec) -> ParsedSpec:
+        try:
+            spec = parse_spec(raw.name, raw.data, self._limits)
+            errors = tuple(error for check in self._checks for error in check(spec))
+        except SpecInvalid as invalid:
+            spec, errors = None, invalid.errors
+        if errors:
+            return ParsedSpec(raw.ref, None, "; ".join(error.sentence() for error in errors))
+        return ParsedSpec(raw.ref, spec)
+
+
+def job_files(spec: JobSpec) -> Sequence[SpecError]:
+    """A `file:` job that is not there would only fail later, on an agent, after the old job was stopped."""
+    found = []
+    uris = [("job.uri", spec.job.uri)]
+    uris += [(f"job.pyFiles[{index}]", uri) for index, uri in enumerate(spec.job.py_files)]
+    for path, uri in uris:
+        local = local_path(uri)
+        if local is None:
+            continue
+        try:
+            exists = local.is_file()
+        except OSError as error:
+            found.append(SpecError(path=path, message=f"{local} cannot be looked at: {error.strerror}"))
+            continue
+        if not exists:
+            found.append(
+                SpecError(
+                    path=path,
+                    message=f"there is no file {local}",
+                    hint="put it there on every agent, or correct the path; the job goes on as it is until then",
+                )
+            )
+    return found
+
+
+def memory(check: Callable[[JobSpec], object]) -> Check:
+    """Memory that Flink could not divide up is refused with Flink's own rule and the numbers."""
+
+    def checked(spec: JobSpec) -> Sequence[SpecError]:
+        try:
+            check(spec)
+        except ValueError as error:
+            return (SpecError(path="", message=str(error)),)
+        return ()
+
+    return checked
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a `file:` URI or a bare absolute path; None for anything fetched from elsewhere."""
+    if uri.startswith("/"):
+        return Path(uri)
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None

@@ -1,0 +1,150 @@
+"""The operator's own configuration: a TOML file < environment < flags.
+
+Everything has a default except where ZooKeeper and the Mesos master are, where durable storage is,
+and which Flink distributions the agents have.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+DEFAULT_ZK = "127.0.0.1:2181"
+ENVIRONMENT = {
+    "WEIR_ZK": ("zookeeper", "hosts"),
+    "WEIR_ROOT": ("zookeeper", "root"),
+    "WEIR_MASTER": ("mesos", "master"),
+    "WEIR_STORAGE": ("storage", "uri"),
+    "WEIR_REPLICA": ("replica", "name"),
+    "WEIR_LOG_FORMAT": ("log", "format"),
+    "WEIR_LOG_LEVEL": ("log", "level"),
+}
+"""Environment variables, each with the setting that it overrides."""
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used: which one, why, and what to write instead."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ZooKeeper(_Section):
+    hosts: str = DEFAULT_ZK
+    root: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")] = "/weir"
+    session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
+
+
+class Mesos(_Section):
+    master: str | None = None
+    framework_name: str = "weir"
+    user: str | None = None
+    role: str = "*"
+    principal: str | None = None
+    secret_file: str | None = None
+
+
+class Storage(_Section):
+    uri: str | None = None
+
+
+class Distribution(_Section):
+    version: str | None = None
+    home: str
+    python: str | None = None
+    java: str = "java"
+
+
+class Flink(_Section):
+    distributions: dict[str, Distribution] = {}
+    zookeeper_root: str = "/flink"
+    zookeeper_session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
+    configuration: dict[str, str] = {}
+
+
+class Replica(_Section):
+    name: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}")
+
+
+class Log(_Section):
+    format: Annotated[str, Field(pattern="^(console|json)$")] = "console"
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+
+class Jobs(_Section):
+    check_files: bool = True
+    """Refuse a spec whose `file:` job is not there. Turn off where replicas see other paths than agents."""
+    lost_grace_s: Annotated[float, Field(ge=0)] = 30.0
+    max_task_cpus: float | None = None
+    max_task_memory_mb: int | None = None
+
+
+class Config(_Section):
+    """All settings of one replica."""
+
+    zookeeper: ZooKeeper = ZooKeeper()
+    mesos: Mesos = Mesos()
+    storage: Storage = Storage()
+    flink: Flink = Flink()
+    replica: Replica = Replica()
+    log: Log = Log()
+    jobs: Jobs = Jobs()
+
+
+def load(path: Path | None, flags: Mapping[tuple[str, str], Any], environ: Mapping[str, str] = os.environ) -> Config:
+    """The effective configuration. Raises ConfigError with the path of the setting."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read(path)
+    for variable, (section, key) in ENVIRONMENT.items():
+        if environ.get(variable):
+            _section(values, section)[key] = environ[variable]
+    for (section, key), value in flags.items():
+        if value is not None:
+            _section(values, section)[key] = value
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"configuration: {where}: {first['msg']} (got {first['input']!r:.80})") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the configuration {path}: {error.strerror}; name another with --config"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+    section = values.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise ConfigError(f"configuration: {name} is a table of settings, not {section!r:.80}")
+    return section
+
+
+def parse_distribution(text: str) -> tuple[str, dict[str, Any]]:
+    """`2.2=/opt/flink-2.2,version=2.2.1,python=/opt/venv/bin/python` of the flag --flink."""
+    first, *rest = text.split(",")
+    series, separator, home = first.partition("=")
+    if not separator or not home:
+        raise ConfigError(f'--flink "{text}": write VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]')
+    fields: dict[str, Any] = {"home": home}
+    for part in rest:
+        key, separator, value = part.partition("=")
+        if key not in ("version", "python", "java") or not separator:
+            raise ConfigError(f'--flink "{text}": "{part}" is not one of version=, python=, java=')
+        fields[key] = value
+    return series, fields

@@ -1,0 +1,173 @@
+"""`weir run`: one replica, wired together.
+
+KazooClient ─┬─ ZooKeeperElection ── contend ─ per epoch ─┬─ Loop
+             └─ ZooKeeperStore ───────────────────────────┤
+MasterDetector ─ MesosCluster ────────────────────────────┤
+FlinkAdapter, FlinkRenderer, plugins ─────────────────────┘
+"""
+
+from __future__ import annotations
+
+import getpass
+import queue
+import socket
+from dataclasses import dataclass
+from importlib.metadata import version
+from os import getpid
+from pathlib import Path
+from threading import Event as Flag
+
+import structlog
+from kazoo.client import KazooClient
+
+from integration.flink.adapter import FlinkAdapter
+from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.render import FlinkRenderer
+from integration.mesos.config import MesosConfig
+from integration.mesos.detector import detector_for
+from integration.mesos.driver import MesosCluster
+from plugins import registry
+from reconciler.app.admission import Admission, job_files, memory
+from reconciler.app.config import Config, ConfigError
+from reconciler.app.runner import LeaderClock, ThreadRunner
+from reconciler.leadership import contend, drive
+from reconciler.loop import Loop, Parts
+from reconciler.model.events import Event
+from reconciler.model.policy import Policy
+from reconciler.model.spec_parse import SpecLimits
+from reconciler.model.status import LeaderInfo
+from reconciler.ports import Lease
+from reconciler.report import timestamp
+from state.election import ZooKeeperElection
+from state.zookeeper import ZooKeeperStore, connect
+
+log = structlog.get_logger("weir.replica")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A configuration that has everything that leading needs."""
+
+    config: Config
+    master: str
+    storage: str
+    flink: FlinkSettings
+
+
+def check(config: Config) -> Checked:
+    """Refuse to start with what would only fail later. Raises ConfigError."""
+    if config.mesos.master is None:
+        raise ConfigError("no Mesos master is configured; set --master zk://HOST:PORT/mesos (or WEIR_MASTER)")
+    if config.storage.uri is None:
+        raise ConfigError(
+            "no durable storage is configured: checkpoints and savepoints need a directory that every agent reaches; "
+            "set --storage file:///shared/weir (or WEIR_STORAGE)"
+        )
+    if "://" not in config.storage.uri:
+        raise ConfigError(
+            f"storage {config.storage.uri} is not a URI; write file://{config.storage.uri} for a directory"
+        )
+    if not config.flink.distributions:
+        raise ConfigError("no Flink distribution is configured; set --flink 2.2=/path/to/flink,python=/path/to/python")
+    distributions = {
+        series: FlinkDistribution(item.version or series, item.home, item.python, item.java)
+        for series, item in config.flink.distributions.items()
+    }
+    settings = FlinkSettings(
+        distributions,
+        config.storage.uri,
+        config.zookeeper.hosts,
+        config.flink.zookeeper_root,
+        config.flink.zookeeper_session_timeout_s,
+    )
+    return Checked(config, config.mesos.master, config.storage.uri, settings)
+
+
+class Replica:
+    """One process of the operator: contends, and leads when elected."""
+
+    def __init__(self, checked: Checked) -> None:
+        self._checked = checked
+        self._config = checked.config
+        self.stop_requested = Flag()
+        zookeeper = self._config.zookeeper
+        self._client: KazooClient = connect(zookeeper.hosts, session_timeout=zookeeper.session_timeout_s)
+        self._store = ZooKeeperStore(self._client, zookeeper.root)
+        self._election = ZooKeeperElection(self._client, zookeeper.root, zookeeper.session_timeout_s)
+        self._flink = FlinkAdapter(self._client, checked.storage, zookeeper_root=self._config.flink.zookeeper_root)
+        self._renderer = FlinkRenderer(checked.flink)
+        self._restart = registry.load(registry.RESTART)
+        self._placement = registry.load(registry.PLACEMENT)
+
+    def run(self) -> None:
+        """Until `stop` is called. Raises Halted when a person is needed."""
+        self._store.ensure_layout()
+        info = LeaderInfo(
+            replica=self._config.replica.name, host=socket.gethostname(), pid=getpid(), version=version("weir")
+        )
+        log.info("replica.started", replica=info.replica, zk=self._config.zookeeper.hosts)
+        try:
+            contend(self._election, info, self._lead, self.stop_requested, self.stop_requested.wait)
+        finally:
+            self._election.stop()
+            self._client.stop()
+            self._client.close()
+
+    def stop(self) -> None:
+        """Leave in an orderly way: the lease is handed over at once."""
+        self.stop_requested.set()
+        self._election.stop()
+
+    def _lead(self, lease: Lease) -> None:
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        runner = ThreadRunner(events.put)
+        clock = LeaderClock()
+        detector = detector_for(self._checked.master)
+        cluster = MesosCluster(self._mesos_config(), detector, lambda: not lease.lost())
+        loop = Loop(self._parts(cluster, runner, clock), lease, events.put)
+        try:
+            self._store.watch(events.put)
+            drive(loop, events, clock, self.stop_requested)
+        finally:
+            self._store.unwatch()
+            cluster.stop()
+            runner.stop()
+            log.info("leader.stopped", why=loop.stopped or "the replica stops", at=timestamp(clock.now()))
+
+    def _parts(self, cluster: MesosCluster, runner: ThreadRunner, clock: LeaderClock) -> Parts:
+        jobs = self._config.jobs
+        limits = SpecLimits(
+            flink_versions=frozenset(self._checked.flink.distributions),
+            restart_strategies=frozenset(self._restart),
+            placement_strategies=frozenset(self._placement),
+            max_task_cpus=jobs.max_task_cpus,
+            max_task_mem=jobs.max_task_memory_mb,
+        )
+        checks = [memory(self._renderer.check), *([job_files] if jobs.check_files else [])]
+        policy = Policy(
+            storage=self._checked.storage,
+            flink_versions=frozenset(self._checked.flink.distributions),
+            restart_strategies=self._restart,
+            placement_strategies=frozenset(self._placement),
+            lost_grace_s=jobs.lost_grace_s,
+        )
+        admission = Admission(limits, checks)
+        return Parts(
+            self._store, cluster, self._flink, self._renderer, runner, clock, policy, admission.parse, self._placement
+        )
+
+    def _mesos_config(self) -> MesosConfig:
+        mesos = self._config.mesos
+        secret = None
+        if mesos.secret_file is not None:
+            try:
+                secret = Path(mesos.secret_file).read_text().strip()
+            except OSError as error:
+                raise ConfigError(f"mesos.secret_file {mesos.secret_file}: {error.strerror}") from None
+        return MesosConfig(
+            user=mesos.user or getpass.getuser(),
+            name=mesos.framework_name,
+            roles=(mesos.role,),
+            principal=mesos.principal,
+            secret=secret,
+        )

@@ -1,0 +1,53 @@
+"""Threads for blocking calls, and the leader's clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from reconciler.model.events import Event
+from reconciler.ports import EventSink
+
+log = structlog.get_logger("weir.runner")
+
+LANES: Mapping[str, int] = {"mesos": 1, "store": 4, "flink": 8}
+"""Workers per lane. Calls to Mesos keep their order; a slow JobManager must not delay a commit."""
+
+
+class ThreadRunner:
+    """A small pool per lane; answers go into the loop's queue."""
+
+    def __init__(self, sink: EventSink) -> None:
+        self._sink = sink
+        self._pools = {lane: ThreadPoolExecutor(workers, f"weir-{lane}") for lane, workers in LANES.items()}
+
+    def submit(self, lane: str, call: Callable[[], Event | None]) -> None:
+        self._pools[lane].submit(self._run, call)
+
+    def stop(self) -> None:
+        """Drop what has not begun; what has is fenced or idempotent, so nobody waits for it."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, call: Callable[[], Event | None]) -> None:
+        try:
+            event = call()
+        except Exception:
+            log.exception("call.crashed")
+            return
+        if event is not None:
+            self._sink(event)
+
+
+class LeaderClock:
+    """Wall time when leadership began, plus monotonic time since: a clock jump moves no timer (fault 59)."""
+
+    def __init__(self) -> None:
+        self._wall = time.time()
+        self._start = time.monotonic()
+
+    def now(self) -> float:
+        return self._wall + (time.monotonic() - self._start)

@@ -1,0 +1,63 @@
+"""A replica's life: contend, lead for one epoch with fresh memory, give up, contend again.
+
+Nothing is carried from one epoch to the next (fault 4), and a leader that may have been deposed
+never argues: it drops everything and stands in line again (faults 5, 6, 35).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from threading import Event as Flag
+
+import structlog
+
+from reconciler.loop import Loop
+from reconciler.model.events import Event, Tick
+from reconciler.model.status import LeaderInfo
+from reconciler.ports import Clock, Election, Lease, StoreError
+
+log = structlog.get_logger("weir.leadership")
+
+CONTEND_S = 1.0
+IDLE_WAIT_S = 0.5
+
+
+class Halted(Exception):
+    """This installation must not be led before a person has looked at it (fault 25)."""
+
+
+def contend(
+    election: Election, info: LeaderInfo, lead: Callable[[Lease], None], stop: Flag, pause: Callable[[float], object]
+) -> None:
+    """Lead whenever elected, until `stop` is set. Raises Halted when a person is needed."""
+    while not stop.is_set():
+        try:
+            lease = election.acquire(info, timeout=CONTEND_S)
+        except StoreError as error:
+            log.warning("election.failed", error=str(error))
+            pause(CONTEND_S)
+            continue
+        if lease is None:
+            continue
+        log.info("leader.elected", epoch=lease.fence.epoch, replica=info.replica)
+        try:
+            lead(lease)
+        finally:
+            lease.release()
+            log.info("leader.resigned", epoch=lease.fence.epoch, replica=info.replica)
+
+
+def drive(loop: Loop, events: queue.SimpleQueue[Event], clock: Clock, stop: Flag) -> None:
+    """Feed the loop from its queue until it stops or the replica does."""
+    loop.start()
+    while loop.stopped is None and not stop.is_set():
+        due = loop.next_timer()
+        wait = IDLE_WAIT_S if due is None else min(max(due - clock.now(), 0.0), IDLE_WAIT_S)
+        try:
+            event: Event = events.get(timeout=wait) if wait > 0 else events.get_nowait()
+        except queue.Empty:
+            event = Tick()
+        loop.handle(event)
+    if loop.halted:
+        raise Halted(loop.stopped)
