@@ -1,0 +1,287 @@
+"""`ports.Flink` on the REST API, ZooKeeper and storage.
+
+Everything that changes something verifies first that the port answers for this generation's job:
+ports are reused, and another JobManager may sit where ours was (fault 52).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+from kazoo.client import KazooClient
+
+from integration.flink import ha, observe, storage
+from integration.flink.ha import HaData, ZooKeeperSilent
+from integration.flink.rest import NotFound, NotServing, RestClient
+from reconciler.model.decision import FindRestorePoint
+from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
+from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, Trigger
+
+log = structlog.get_logger()
+
+_NO_DETAILS_YET = frozenset({JobState.INITIALIZING, JobState.CREATED})
+_CHECKPOINT_NUMBER = re.compile(r"/chk-(\d+)/?$")
+_TERMINAL = re.compile(rb'"(?:application-status|status|state)"\s*:\s*"([A-Z]+)"')
+_TERMINAL_NAMES = {"SUCCEEDED": "FINISHED", "FINISHED": "FINISHED", "FAILED": "FAILED", "CANCELED": "CANCELED"}
+
+
+class _Stranger(FlinkRefused):
+    """Another JobManager answers at the address."""
+
+
+class FlinkAdapter:
+    """One object for all jobs; safe to use from several threads.
+
+    `zookeeper` is a started client that its owner closes. `storage_root` is the operator's durable
+    directory, as given to `FlinkSettings`.
+    """
+
+    def __init__(
+        self,
+        zookeeper: KazooClient,
+        storage_root: str,
+        *,
+        zookeeper_root: str = "/flink",
+        rest: RestClient | None = None,
+    ) -> None:
+        self._rest = rest or RestClient()
+        self._ha = HaData(zookeeper, zookeeper_root)
+        self._storage = storage_root.rstrip("/")
+
+    def close(self) -> None:
+        self._rest.close()
+
+    # observing
+
+    def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
+        """Five requests for a healthy job, and one for each trigger that is asked about."""
+        leader = self._leader_url(target)
+        try:
+            return self._observe(target, triggers, now, leader)
+        except NotServing as error:
+            return FlinkObservation(now, reachable=True, leader_url=leader, error=str(error))
+        except (FlinkUnreachable, FlinkRefused) as error:
+            return FlinkObservation(now, reachable=False, leader_url=leader, error=str(error))
+        except storage.StorageError as error:
+            return FlinkObservation(now, reachable=False, leader_url=leader, error=f"storage: {error}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("flink.answer_not_understood", url=target.url, job_id=target.job_id, error=repr(error))
+            return FlinkObservation(
+                now,
+                reachable=False,
+                leader_url=leader,
+                error=f"{target.url} gave an answer that is not Flink's: {error!r}",
+            )
+
+    def _observe(
+        self, target: FlinkTarget, triggers: Sequence[Trigger], now: float, leader: str | None
+    ) -> FlinkObservation:
+        listed = self._state(target)
+        if listed is None:
+            return FlinkObservation(now, reachable=True, leader_url=leader)
+        operations = {trigger.trigger_id: self._operation(target, trigger) for trigger in triggers}
+        known = FlinkObservation(
+            at=now,
+            reachable=True,
+            job_id=target.job_id,
+            job_state=listed,
+            leader_url=leader,
+            operations=operations,
+        )
+        try:
+            return self._details(target, known)
+        except FlinkUnreachable:
+            # A job that failed before it had a plan is listed, but its details are an HTTP 500 for
+            # ever; of one that is being initialised they are so for a moment.
+            if listed.terminal or listed in _NO_DETAILS_YET:
+                return replace(known, failure=self._failure(target) if listed is JobState.FAILED else None)
+            raise
+
+    def _details(self, target: FlinkTarget, known: FlinkObservation) -> FlinkObservation:
+        job = f"/jobs/{target.job_id}"
+        details = observe.vertices(self._rest.get(target.url, job))
+        checkpoints = observe.checkpoints(self._rest.get(target.url, f"{job}/checkpoints"), target.job_id)
+        registered, busy = observe.task_managers(self._rest.get(target.url, "/taskmanagers"))
+        restarts = observe.restarts(self._rest.get(target.url, f"{job}/metrics?get=numRestarts"))
+        return replace(
+            known,
+            job_state=details.state,
+            vertices_running=details.running,
+            parallelism=details.parallelism,
+            task_managers=registered,
+            busy_task_managers=busy,
+            completed_checkpoints=checkpoints.completed,
+            latest_checkpoint_id=checkpoints.latest_id,
+            latest_checkpoint_path=checkpoints.latest_path,
+            latest_checkpoint_at=checkpoints.latest_at,
+            restored_from=checkpoints.restored_from,
+            failure=None if details.running else self._failure(target),
+            flink_restarts=restarts,
+        )
+
+    def _failure(self, target: FlinkTarget) -> str | None:
+        try:
+            return observe.failure(self._rest.get(target.url, f"/jobs/{target.job_id}/exceptions?maxExceptions=1"))
+        except (FlinkUnreachable, FlinkRefused):
+            return None
+
+    def _state(self, target: FlinkTarget) -> JobState | None:
+        """The job's state in the list of jobs; None when the right JobManager does not list it (yet).
+
+        The list is asked first because a request for a job that is not there yet makes the
+        JobManager log an error with a stack trace.
+        """
+        jobs = observe.listed(self._rest.get(target.url, "/jobs/overview"))
+        if target.job_id in jobs:
+            return jobs[target.job_id]
+        if jobs:
+            raise _Stranger(f"{target.url} is the JobManager of another job ({', '.join(sorted(jobs)[:3])})")
+        entries = self._rest.get(target.url, "/jobmanager/config")
+        cluster = next((entry["value"] for entry in entries if entry["key"] == "high-availability.cluster-id"), None)
+        if cluster != target.cluster_id:
+            raise _Stranger(f"{target.url} is the JobManager of another cluster ({cluster})")
+        return None
+
+    def _operation(self, target: FlinkTarget, trigger: Trigger) -> Operation:
+        path = f"/jobs/{target.job_id}/savepoints/{trigger.trigger_id}"
+        try:
+            found = observe.operation(self._rest.get(target.url, path))
+        except NotFound as error:
+            found = Operation(OperationState.UNKNOWN, error=str(error))
+        if found.path is not None or found.state is OperationState.IN_PROGRESS:
+            return found
+        return self._from_directory(trigger, found)
+
+    def _from_directory(self, trigger: Trigger, found: Operation) -> Operation:
+        """Flink forgets results; the trigger's own directory does not (faults 40, 63)."""
+        try:
+            saved = storage.savepoints(trigger.directory)
+        except storage.StorageError as error:
+            return Operation(found.state, error=f"{found.error}; {error}")
+        if not saved:
+            return found
+        if found.state is OperationState.UNKNOWN:
+            return Operation(OperationState.COMPLETED, path=saved[-1])
+        return Operation(found.state, path=saved[-1], error=found.error)
+
+    def _leader_url(self, target: FlinkTarget) -> str | None:
+        try:
+            return self._ha.leader_url(target.cluster_id)
+        except ZooKeeperSilent:
+            return None
+
+    # acting
+
+    def stop_with_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None:
+        """Idempotent by trigger id: Flink answers a repeated one with the first one's operation."""
+        self._require_running(target)
+        body = {
+            "targetDirectory": trigger.directory,
+            "drain": False,
+            "formatType": "CANONICAL",
+            "triggerId": trigger.trigger_id,
+        }
+        self._rest.post(target.url, f"/jobs/{target.job_id}/stop", body)
+        log.info("flink.stop_requested", job_id=target.job_id, trigger_id=trigger.trigger_id)
+
+    def trigger_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None:
+        """Idempotent by trigger id."""
+        self._require_running(target)
+        body = {
+            "target-directory": trigger.directory,
+            "cancel-job": False,
+            "formatType": "CANONICAL",
+            "triggerId": trigger.trigger_id,
+        }
+        self._rest.post(target.url, f"/jobs/{target.job_id}/savepoints", body)
+        log.info("flink.savepoint_requested", job_id=target.job_id, trigger_id=trigger.trigger_id)
+
+    def cancel(self, target: FlinkTarget) -> None:
+        """Idempotent: a job that is terminal already is left as it is."""
+        if self._require_listed(target).terminal:
+            return
+        self._rest.patch(target.url, f"/jobs/{target.job_id}?mode=cancel")
+        log.info("flink.cancel_requested", job_id=target.job_id)
+
+    def _require_running(self, target: FlinkTarget) -> None:
+        state = self._require_listed(target)
+        if state.terminal:
+            raise FlinkRefused(f"job {target.job_id} is {state} already")
+
+    def _require_listed(self, target: FlinkTarget) -> JobState:
+        try:
+            state = self._state(target)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FlinkUnreachable(f"{target.url} gave an answer that is not Flink's: {error!r}") from error
+        if state is None:
+            raise FlinkUnreachable(f"{target.url} does not list job {target.job_id} yet")
+        return state
+
+    # what an ended generation left behind
+
+    def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
+        try:
+            return self._find(what)
+        except (storage.StorageError, ZooKeeperSilent) as error:
+            log.warning("flink.restore_point_unknown", job_id=what.job_id, error=str(error))
+            return RestoreView(what.generation, answered=False, error=str(error))
+
+    def _find(self, what: FindRestorePoint) -> RestoreView:
+        storage.require_root(self._storage)
+        pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
+        own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
+        candidates = [storage.newest_checkpoint(own)]
+        candidates += [_own_checkpoint(ha.resolve(pointer), own) for pointer in pointers or ()]
+        newest = max((found for found in candidates if found is not None), default=None)
+        saved = storage.savepoints(what.trigger_directory) if what.trigger_directory else ()
+        return RestoreView(
+            generation=what.generation,
+            answered=True,
+            ha_metadata=pointers is not None,
+            checkpoint_id=newest[0] if newest else None,
+            checkpoint_path=newest[1] if newest else None,
+            savepoints=tuple((0, path) for path in saved),
+            missing=tuple(path for path in what.paths if not storage.is_complete(path)),
+            terminal=self._terminal(what.cluster_id, what.job_id),
+        )
+
+    def _terminal(self, cluster_id: str, job_id: str) -> str | None:
+        """The state in the job result store (Flink docs, "High Availability": JobResultStore)."""
+        for name in (f"{job_id}.json", f"{job_id}_DIRTY.json"):
+            uri = f"{self._results(cluster_id)}/{name}"
+            data = storage.open_storage(uri).read(uri, 1 << 20)
+            match = _TERMINAL.search(data) if data else None
+            if match:
+                return _TERMINAL_NAMES.get(match[1].decode())
+        return None
+
+    def clean_up(self, job_id: str, cluster_id: str) -> None:
+        """Storage after ZooKeeper: pointers to files that are gone would make a JobManager exit."""
+        try:
+            self._ha.remove(cluster_id)
+            for uri in (f"{self._storage}/ha/{cluster_id}", self._results(cluster_id), self._applications(cluster_id)):
+                storage.open_storage(uri).remove(uri)
+        except (storage.StorageError, ZooKeeperSilent) as error:
+            raise FlinkUnreachable(f"HA data of {cluster_id} is not cleaned up: {error}") from error
+        log.info("flink.cleaned_up", job_id=job_id, cluster_id=cluster_id)
+
+    def _results(self, cluster_id: str) -> str:
+        return f"{self._storage}/ha/job-result-store/{cluster_id}"
+
+    def _applications(self, cluster_id: str) -> str:
+        return f"{self._storage}/ha/application-result-store/{cluster_id}"
+
+
+def _own_checkpoint(path: str | None, directory: str) -> tuple[int, str] | None:
+    """A pointer's checkpoint if this generation wrote it and it is complete.
+
+    Right after a restore the pointer names the restore point itself, which is not newer than what is
+    known already.
+    """
+    if path is None or storage.normal(path).rpartition("/")[0] != directory:
+        return None
+    match = _CHECKPOINT_NUMBER.search(path)
+    return (int(match[1]), storage.normal(path)) if match and storage.is_complete(path) else None

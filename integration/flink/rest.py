@@ -1,0 +1,128 @@
+"""A small client of Flink's REST API: every call has time-outs, a bounded answer and our own errors.
+
+    FlinkError
+    ├── FlinkUnreachable     no usable answer; nothing may be concluded
+    │   └── NotServing       the process answers 503: it is starting, or it has no leader yet
+    └── FlinkRefused         Flink answered with an error of ours to handle
+        └── NotFound         404: no such job, trigger or path
+
+5xx answers are FlinkUnreachable: during a failover Flink answers 500 for jobs that are well (Flink
+docs, "REST API", names none of this; the bodies are in the tests' fixtures).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from reconciler.ports import FlinkRefused, FlinkUnreachable
+
+MAX_BODY = 16 << 20
+"""Bytes. A job with thousands of vertices answers with a few megabytes."""
+MAX_MESSAGE = 500
+
+
+class NotServing(FlinkUnreachable):
+    """HTTP 503: a JobManager is there, but has no leader or has not started its job yet."""
+
+
+class NotFound(FlinkRefused):
+    """HTTP 404."""
+
+
+class RestClient:
+    """GET, POST and PATCH of JSON, for all JobManagers together; safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        connect_timeout_s: float = 2.0,
+        timeout_s: float = 10.0,
+        connections: int = 32,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # A proxy of the environment has nothing to do with JobManagers.
+            trust_env=False,
+            transport=transport,
+        )
+
+    def get(self, url: str, path: str) -> Any:
+        return self._call("GET", url, path, None)
+
+    def post(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
+        return self._call("POST", url, path, body)
+
+    def patch(self, url: str, path: str) -> Any:
+        return self._call("PATCH", url, path, None)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: str, url: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        where = f"{method} {url.rstrip('/')}{path}"
+        try:
+            status, data = self._exchange(method, url.rstrip("/") + path, body)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
+            raise FlinkUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
+        if 200 <= status < 300:
+            try:
+                return json.loads(data) if data else {}
+            except ValueError as error:
+                raise FlinkUnreachable(f"{where}: the answer is not JSON, so it is not Flink's") from error
+        message = f"{where}: HTTP {status}: {_message(data)}"
+        if status == 503:
+            raise NotServing(message)
+        if status >= 500 or status < 400:
+            raise FlinkUnreachable(message)
+        raise (NotFound if status == 404 else FlinkRefused)(message)
+
+    def _exchange(self, method: str, url: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
+        """httpx bounds every read, not the whole answer: a deadline and a size limit do."""
+        deadline = time.monotonic() + 2 * self._timeout_s
+        data = bytearray()
+        with self._client.stream(method, url, json=body) as response:
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > MAX_BODY:
+                    raise ValueError(f"the answer is longer than {MAX_BODY >> 20} MiB")
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout("the answer took too long")
+            return response.status_code, bytes(data)
+
+
+def _message(data: bytes) -> str:
+    """Flink's `errors` without their stack traces, in one line."""
+    try:
+        errors = [str(error).removeprefix("<Exception on server side:").strip() for error in json.loads(data)["errors"]]
+        text = " ".join(root_cause(error) for error in errors if error)
+    except (ValueError, KeyError, TypeError):
+        text = data[:MAX_MESSAGE].decode("utf-8", "replace")
+    return text[:MAX_MESSAGE]
+
+
+def root_cause(stack_trace: str) -> str:
+    """The outermost exception and its deepest cause, in one line of bounded length."""
+    lines = stack_trace.strip().splitlines()
+    if not lines:
+        return ""
+    causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
+    first = lines[0].strip()
+    text = first if not causes or causes[-1] in first else f"{first}; caused by {causes[-1].strip()}"
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
