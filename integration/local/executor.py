@@ -13,9 +13,13 @@ What must hold:
 - the task's stdout and stderr belong to the task: the executor's own lines go to ``executor.log``.
 """
 
+# pathlib would cost start-up time and memory beside every task:
+# ruff: noqa: PTH118, PTH123, PTH208
+
 from __future__ import annotations
 
 import base64
+import contextlib
 import ctypes
 import http.client
 import json
@@ -158,8 +162,6 @@ class Executor:
         self.recovery_timeout = seconds(environ.get("MESOS_RECOVERY_TIMEOUT", ""), 900.0)
         self.shutdown_grace = seconds(environ.get("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", ""), 5.0)
 
-    # --- the subscription, on its own thread -------------------------------------------------------------
-
     def subscribe_for_ever(self) -> None:
         """Keeps a subscription; each new one carries what the agent has not acknowledged."""
         pause = 0.05
@@ -180,9 +182,7 @@ class Executor:
                 self.log(f"not subscribed: {error}")
             self.inbox.put({"type": "DISCONNECTED"})
             time.sleep(pause)
-            pause = min(pause * 2, 1.0)
-
-    # --- events -------------------------------------------------------------------------------------------
+            pause = min(pause * 2, 0.25)
 
     def handle(self, event: Json) -> None:
         """One event: from the agent, from the subscriber, or a signal."""
@@ -248,6 +248,7 @@ class Executor:
         """Mesos' variables of this container, and those of the command; nothing of the agent's own."""
         env = {k: v for k, v in self.environ.items() if not k.startswith(("LIBPROCESS_", "GLOG_"))}
         env.pop("MESOS_EXECUTOR_AUTHENTICATION_TOKEN", None)
+        env.pop("LC_CTYPE", None)  # Python sets it for itself where no locale is given; a real executor would not
         env.setdefault("PATH", DEFAULT_PATH)
         env["MESOS_TASK_ID"] = self.task_id
         for variable in command.get("environment", {}).get("variables", []):
@@ -279,10 +280,8 @@ class Executor:
     def signal_group(self, number: int) -> None:
         """Signals the task's process group."""
         if self.process is not None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                pass
 
     def sweep(self) -> None:
         """Kills whatever is left below this process, however it detached itself."""
@@ -291,10 +290,8 @@ class Executor:
             if not below:
                 return
             for pid in below:
-                try:
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
             self.reap()
             time.sleep(0.01)
 
@@ -321,8 +318,6 @@ class Executor:
         reason = "REASON_COMMAND_EXECUTOR_FAILED" if state == "TASK_FAILED" else None
         self.sweep()
         self.update(state, f"Command {how}", reason)
-
-    # --- status updates -----------------------------------------------------------------------------------
 
     def update(self, state: str, message: str = "", reason: str | None = None) -> None:
         """Sends a status update and keeps it until it is acknowledged."""
@@ -362,8 +357,6 @@ class Executor:
             self.updates.pop(ack["uuid"], None)
             self.tasks.pop(ack["task_id"]["value"], None)
         self.unsent.discard(ack["uuid"])
-
-    # --- time ---------------------------------------------------------------------------------------------
 
     def tick(self) -> bool:
         """What is due by the clock; True when this process may end."""

@@ -83,7 +83,9 @@ def agent_environment(layout: Layout, number: int, launcher_dir: Path) -> dict[s
         "MESOS_ATTRIBUTES": config.agent_attributes.get(number, f"rack:r{number}"),
         "MESOS_RESOURCES": resources,
         "MESOS_REGISTRATION_BACKOFF_FACTOR": "100ms",
-        "MESOS_EXECUTOR_REREGISTRATION_TIMEOUT": "5secs",
+        # An agent that comes back waits this long, always, before it re-registers; an executor that has not
+        # re-subscribed by then is killed. Executors try four times a second.
+        "MESOS_EXECUTOR_REREGISTRATION_TIMEOUT": "3secs",
         "MESOS_EXECUTOR_REREGISTRATION_RETRY_INTERVAL": "1secs",
         "MESOS_RECONFIGURATION_POLICY": "additive",
         # Sandboxes of ended tasks hold unpacked jars: keep an hour of them, less when the disk is full.

@@ -143,11 +143,9 @@ def _compile_stub(into: Path, soname: str, nodes: Mapping[str, list[str]]) -> No
 def _compile_program(into: Path, program: str, sources: tuple[str, ...]) -> None:
     # DT_RPATH and not DT_RUNPATH: only the former is also used for the library's own dependencies.
     link = ["-Wl,--disable-new-dtags,-rpath,$ORIGIN", "-Wl,--allow-shlib-undefined", "-Wl,--no-as-needed"]
-    _run(
-        ["g++", "-std=c++14", "-O1", "-Wall", f"-I{NATIVE}", *(str(NATIVE / name) for name in sources)]
-        + ["-o", str(into / program), f"-L{into}", *link, f"-l:{_PYTHON}", "-l:libmesos.so", "-ldl", "-pthread"],
-        f"compile {program}",
-    )
+    compile_ = ["g++", "-std=c++14", "-O1", "-Wall", f"-I{NATIVE}", *(str(NATIVE / name) for name in sources)]
+    libraries = [f"-L{into}", f"-l:{_PYTHON}", "-l:libmesos.so", "-ldl", "-pthread"]
+    _run([*compile_, "-o", str(into / program), *link, *libraries], f"compile {program}")
 
 
 def _install_helper(into: Path, final: Path, name: str, script: str) -> None:
@@ -168,6 +166,7 @@ def _run(argv: list[str], purpose: str) -> str:
             f"cannot {purpose}", f"{argv[0]} is not installed", "apt-get install -y g++"
         ) from error
     if done.returncode != 0:
-        why = done.stderr.strip().splitlines()
-        raise MissingRequirement(f"cannot {purpose}", why[-1] if why else f"{argv[0]} failed", shlex.join(argv))
+        lines = done.stderr.strip().splitlines()
+        why = next((line for line in lines if "error" in line), lines[-1] if lines else f"{argv[0]} failed")
+        raise MissingRequirement(f"cannot {purpose}", why, shlex.join(argv))
     return done.stdout

@@ -55,7 +55,7 @@ def holder(port: int) -> str:
         with contextlib.suppress(OSError):
             for handle in os.scandir(f"{entry.path}/fd"):
                 with contextlib.suppress(OSError):
-                    if os.readlink(handle.path) in inodes:
+                    if str(Path(handle.path).readlink()) in inodes:
                         command = Path(entry.path, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                         return f"process {entry.name} ({command.strip()[:80]})"
     return ""
@@ -71,9 +71,9 @@ def require_free(services: Mapping[str, Iterable[Address]]) -> None:
             pid = who.split()[1] if who else ""
             raise PortTaken(
                 f"port {address[1]} for {service} is taken",
-                f"{who} listens on it" if who else f"something else listens on {address[0]}:{address[1]}",
-                f"stop it (kill {pid}) or choose other ports: --port-base N" if pid else "choose other ports: --port-base N",
-            )  # fmt: skip
+                f"{who or 'something else'} listens on {address[0]}:{address[1]}",
+                f"{f'stop it (kill {pid}) or ' if pid else ''}choose other ports: --port-base auto",
+            )
 
 
 class Claim:
@@ -114,7 +114,7 @@ def choose(config: LocalConfig) -> tuple[LocalConfig, Claim | None]:
     raise PortTaken(
         "no free ports for another stack",
         f"all {_SLOTS} ranges from {_SERVICE_BASE} on are in use",
-        "stop a stack (weir local down) or choose ports: --port-base N",
+        "stop a stack (weir local down) or choose ports: --port-base N --task-port-base M",
     )
 
 

@@ -6,7 +6,7 @@ Everything goes to stderr: stdout belongs to data.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -27,10 +27,8 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Says one thing that happened, e.g. that a system package was installed."""
 
-    @contextmanager
-    def bar(self, text: str, total: float | None = None, *, steps: bool = False) -> Iterator[Bar]:
+    def bar(self, text: str, total: float | None = None, *, steps: bool = False) -> AbstractContextManager[Bar]:
         """Shows a bar while the context lasts; ``total`` in bytes (or ``steps``), None when unknown."""
-        yield _NoBar()
 
 
 class _NoBar:
@@ -47,6 +45,7 @@ class Silent:
     @contextmanager
     def bar(self, text: str, total: float | None = None, *, steps: bool = False) -> Iterator[Bar]:
         """A bar that is not shown."""
+        del text, total, steps
         yield _NoBar()
 
 

@@ -14,6 +14,7 @@ state directory, so that any number of objects, in any number of processes, can 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -30,14 +31,14 @@ from integration.local import control, mesos_api, ports, zkcli, zookeeper
 from integration.local.artefacts import fetch_mesos
 from integration.local.cache import file_lock, make_dir, require_disk
 from integration.local.config import Layout, LocalConfig, load_config
-from integration.local.control import ServiceSpec, ServiceStatus
+from integration.local.control import ServiceStatus
 from integration.local.errors import ConfigConflict, LocalStackError, NotRunning, ServiceFailed, UnknownService
 from integration.local.flink_dist import FlinkDistribution, ensure_flink, resolve
-from integration.local.mesos_env import agent_environment, master_environment
 from integration.local.native_build import build_launchers
 from integration.local.packages import Java, ensure_java, ensure_native
 from integration.local.processes import STACK_MARK, of_stack, sweep_stack, wait_gone
 from integration.local.progress import Progress, Silent
+from integration.local.services import extra_spec, last_line, mesos_specs, zookeeper_specs
 
 log = structlog.get_logger()
 
@@ -176,20 +177,24 @@ class LocalStack:
         log.info("stack.up", state_dir=str(self.state_dir), started=started, zk=self.zk, master=self.master_url)
         return self
 
-    def down(self, *, clean: bool = False) -> None:
-        """Stops everything; ``clean`` also removes data, logs and sandboxes of this state directory."""
-        try:
+    def down(self, *, clean: bool = False, purge: bool = False) -> None:
+        """Stops everything. Data stays, so that the next `up` continues where this one ended.
+
+        ``clean`` removes sandboxes, logs and what masters and agents remember of each other; ``purge`` also ZooKeeper's
+        data, the durable storage and the settings.
+        """
+        with contextlib.suppress(NotRunning):
             control.call(self.state_dir, "shutdown", timeout=60.0)
-        except NotRunning:
-            pass
         wait_gone(of_stack(self.state_dir), 10.0)
         left = sweep_stack(self.state_dir)
         if left:
             log.warning("stack.leftovers_killed", pids=left)
         (self.state_dir / control.SOCKET_NAME).unlink(missing_ok=True)
-        if clean:
-            for name in ("agents", "masters", "zookeeper", "storage", "logs", "bin"):
-                shutil.rmtree(self.state_dir / name, ignore_errors=True)
+        doomed = ["agents", "masters", "logs"] if clean or purge else []
+        doomed += ["zookeeper", "storage", "bin"] if purge else []
+        for name in doomed:
+            shutil.rmtree(self.state_dir / name, ignore_errors=True)
+        if purge:
             (self.state_dir / "stack.json").unlink(missing_ok=True)
 
     def _ensure_supervisor(self) -> bool:
@@ -220,7 +225,7 @@ class LocalStack:
             raise ConfigConflict("cannot reuse the running stack", "its stack.json is gone", "weir local down")
         for name in ("port_base", "task_port_base", "masters", "agents", "zookeepers"):
             asked, running = getattr(wanted, name), getattr(stored, name)
-            if asked is not None and asked != running and name not in ("agents", "task_port_base"):
+            if asked is not None and asked != running:
                 raise ConfigConflict(
                     f"{name.replace('_', '-')} {asked} refused",
                     f"the stack in {self.state_dir} runs with {running}",
@@ -259,7 +264,7 @@ class LocalStack:
         """Starts ZooKeeper, waits for it, then masters and agents; returns how many were started."""
         states = {status.name: status.state for status in self.status()} if only_missing else {}
         started = 0
-        for specs in (self._zookeeper_specs(java, flink), self._mesos_specs(launchers)):
+        for specs in (zookeeper_specs(self.layout, java, flink), mesos_specs(self.layout, launchers)):
             for spec in specs:
                 if states.get(spec.name) not in ("running", "paused", "restarting"):
                     self._progress.note(f"starting {spec.name} on {spec.address}")
@@ -268,54 +273,6 @@ class LocalStack:
             if specs[0].kind == "zookeeper":
                 self._await(self._zookeeper_ready, "ZooKeeper", self.layout.logs / "zk-1.log")
         return started
-
-    def _zookeeper_specs(self, java: Java, flink: FlinkDistribution) -> list[ServiceSpec]:
-        specs = []
-        for n, name in enumerate(self.layout.zookeepers, start=1):
-            path = zookeeper.write_config(self.layout, n)
-            argv = zookeeper.server_argv(java.path, flink, path)
-            env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8"}
-            specs.append(self._spec(name, argv, env, path.parent, "zookeeper", ("127.0.0.1", self.layout.zk_port(n))))
-        return specs
-
-    def _mesos_specs(self, launchers: Path) -> list[ServiceSpec]:
-        specs = []
-        for n, name in enumerate(self.layout.masters, start=1):
-            env = master_environment(self.layout, n)
-            argv = [str(launchers / "mesos-master")]
-            specs.append(
-                self._spec(name, argv, env, self.state_dir, "master", self.layout.master_address(n), restart=True)
-            )
-        for n, name in enumerate(self.layout.agents, start=1):
-            env = agent_environment(self.layout, n, launchers)
-            argv = [str(launchers / "mesos-agent")]
-            address, home = self.layout.agent_address(n), self.layout.agent_dir(n)
-            specs.append(self._spec(name, argv, env, home, "agent", address, restart=True, sandboxes=str(home)))
-        return specs
-
-    def _spec(
-        self,
-        name: str,
-        argv: list[str],
-        env: dict[str, str],
-        cwd: Path,
-        kind: str,
-        address: tuple[str, int] | None,
-        *,
-        restart: bool = False,
-        sandboxes: str = "",
-    ) -> ServiceSpec:
-        return ServiceSpec(
-            name=name,
-            argv=argv,
-            env=env,
-            cwd=str(cwd),
-            log=str(self.layout.logs / f"{name}.log"),
-            kind=kind,
-            address=f"{address[0]}:{address[1]}" if address else "",
-            sandboxes=sandboxes,
-            restart_on_exit=restart,
-        )
 
     # --- waiting ------------------------------------------------------------------------------------------
 
@@ -343,7 +300,7 @@ class LocalStack:
         while not ready():
             if time.monotonic() > deadline:
                 raise ServiceFailed(
-                    f"{what} is not ready after {timeout:.0f} s", _last_line(log_path), f"read {log_path}"
+                    f"{what} is not ready after {timeout:.0f} s", last_line(log_path), f"read {log_path}"
                 )
             self._refuse_dead()
             time.sleep(0.05)
@@ -356,7 +313,7 @@ class LocalStack:
             if status.state == "exited" and status.kind != "extra":
                 raise ServiceFailed(
                     f"{status.name} ended by itself",
-                    f"exit code {status.exit_code}: {_last_line(Path(status.log))}",
+                    f"exit code {status.exit_code}: {last_line(Path(status.log))}",
                     f"read {status.log}",
                 )
 
@@ -411,25 +368,8 @@ class LocalStack:
 
         ``env`` is added to the caller's environment. A service of that name that runs already is left alone.
         """
-        spec = ServiceSpec(
-            name=name,
-            argv=list(argv),
-            env={**os.environ, **(env or {})},
-            cwd=str(cwd or self.state_dir),
-            log=str(self.layout.logs / f"{name}.log"),
-            address=address,
-            restart_on_exit=restart_on_exit,
-        )
+        spec = extra_spec(self.layout, name, argv, env, cwd=cwd, address=address, restart_on_exit=restart_on_exit)
         control.call(self.state_dir, "add", spec=spec.to_json())
-
-
-def _last_line(path: Path) -> str:
-    """The last line of a log, for an error message."""
-    try:
-        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return "it wrote no log"
-    return lines[-1][:300] if lines else "its log is empty"
 
 
 __all__ = ["LocalConfig", "LocalStack", "LocalStackError"]

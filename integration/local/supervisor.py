@@ -4,8 +4,9 @@ Servers are its foreground children, started from its main thread and with a par
 supervisor dies, however it dies, they die with it. It is also the subreaper of what they leave behind
 (executors outlive their agent on purpose), so it sees and collects those too.
 
-It does nothing on its own but two things: a service that ends by itself is noticed and, where its specification says so,
-started again; and the whole stack stops when the process that owns it ends. Everything else is a command on its socket.
+It does nothing on its own but two things: a service that ends by itself is noticed and, where its specification
+says so, started again; and the whole stack stops when the process that owns it ends. Everything else is a command
+on its socket.
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
 
 using mesos::internal::slave::MesosContainerizerLaunch;
 
-// The command object holds its flags at an offset that only the library knows: its accessor tells.
-// (An `extern "C"` name: in C++ the return type of a member function is not part of its symbol.)
+// The command object holds its flags at an offset that only the library knows. Its accessor returns the address of
+// their virtual base FlagsBase; how far that lies behind the flags' own beginning is told by any Flags object.
+// (An `extern "C"` name: the return type of a member function is not part of its symbol.)
 extern "C" void* _ZN5mesos8internal5slave24MesosContainerizerLaunch8getFlagsEv(void* object);
 
 int main(int argc, char** argv) {
@@ -14,9 +15,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "weir: mesos-containerizer of the local stack knows `launch` only\n");
     return 64;
   }
-  void* command = std::calloc(1, 2 * kRoom);
-  void* place = _ZN5mesos8internal5slave24MesosContainerizerLaunch8getFlagsEv(command);
-  auto* flags = new (place) MesosContainerizerLaunch::Flags();
+  auto* command = static_cast<char*>(std::calloc(1, 2 * kRoom));
+  auto* base = static_cast<char*>(_ZN5mesos8internal5slave24MesosContainerizerLaunch8getFlagsEv(command));
+  const std::ptrdiff_t* vtable = *reinterpret_cast<std::ptrdiff_t* const*>(build<MesosContainerizerLaunch::Flags>());
+  auto* flags = new (base - vtable[-3]) MesosContainerizerLaunch::Flags();
   loadFlags(flags, 3, "MESOS_CONTAINERIZER_", argc - 1, argv + 1);
-  return static_cast<MesosContainerizerLaunch*>(command)->execute();
+  return reinterpret_cast<MesosContainerizerLaunch*>(command)->execute();
 }
