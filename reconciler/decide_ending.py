@@ -308,11 +308,11 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
     newest = turn.record.newest_snapshot()
     if newest is None or newest.order < (generation.number, 0, 0):
         if generation.checkpointed:
-            _block(turn, f"generation {generation.number} completed checkpoints, but none of them is found")
+            decide_tasks.block_restore(turn, f"generation {generation.number} completed checkpoints, but none of them is found")
             return
         newest = generation.restore if newest is None else newest
     if newest is not None and newest.path in view.missing:
-        _block(turn, f"the newest state is missing: {newest.path}")
+        decide_tasks.block_restore(turn, f"the newest state is missing: {newest.path}")
         return
     turn.unblock()
     turn.update_ending(restore_known=True, restore=newest)
@@ -330,15 +330,6 @@ def _remember(turn: Turn, found: list[Snapshot]) -> None:
         for snapshot in found
     ]
     turn.update(snapshots=(*kept, *merged))
-
-
-def _block(turn: Turn, what: str) -> None:
-    """Never start empty and never from something older: say what is missing and how to go on (S2)."""
-    turn.block(
-        "RESTORE_BLOCKED",
-        f"{what}. Put it back, or say where to start from: "
-        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty",
-    )
 
 
 def _finished_meanwhile(turn: Turn) -> None:

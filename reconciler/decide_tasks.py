@@ -115,11 +115,23 @@ def _may_launch_job_manager(turn: Turn) -> bool:
     if view.terminal is not None:
         turn.update_generation(terminal=view.terminal)
         return False
+    if generation.restore is not None and generation.restore.path in view.missing and not view.ha_metadata:
+        block_restore(turn, f"what generation {generation.number} starts from is missing: {generation.restore.path}")
+        return False
     if view.ha_metadata:
         return True
     # Without HA metadata Flink would start this job id from its first restore point: only right
     # when nothing newer exists. Otherwise `decide_running` opens the next generation from the checkpoint.
     return view.checkpoint_path is None and not generation.checkpointed
+
+
+def block_restore(turn: Turn, what: str) -> None:
+    """Never start empty and never from something older: say what is missing and how to go on (S2)."""
+    turn.block(
+        "RESTORE_BLOCKED",
+        f"{what}. Put it back, or say where to start from: "
+        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty",
+    )
 
 
 def find_restore_point(turn: Turn) -> FindRestorePoint:

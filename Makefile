@@ -1,0 +1,54 @@
+# The vocabulary of the project. Every target does its own set-up and is safe to run again.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SUITE  := $(BIN)/python -m tests.run
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-unit test-contract test-stack demo demo-down bench schemas clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create the virtual environment
+
+$(STAMP): pyproject.toml deploy/http-parser/pyproject.toml $(wildcard deploy/http-parser/http_parser/*.py)
+	@echo "setup: creating $(VENV) and installing Weir with its development tools"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) was found; run: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on ./deploy/http-parser -e '.[dev]'
+	@touch $@
+
+check: setup ## Lint, types, import contracts (seconds)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
+	@$(SUITE) check unit contract stack e2e
+
+test-unit: setup ## Unit suites only (no servers)
+	@$(SUITE) check unit
+
+test-contract: setup ## Contract suites, on the fakes and on the real thing
+	@$(SUITE) contract
+
+test-stack: setup ## Suites that need the real stack
+	@$(SUITE) stack e2e
+
+demo: setup ## A real Mesos cluster, a job declared in ZooKeeper, faults, an upgrade, a comparison
+	@$(BIN)/python -m reconciler.app.demo
+
+demo-down: setup ## Stop whatever the demo left running
+	@$(BIN)/python -m reconciler.app.demo --down
+
+schemas: setup ## Publish the JSON Schemas and the spec reference again
+	@$(BIN)/python -m state.schemas docs/schemas
+	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
+
+clean: ## Remove what builds made (not the caches of downloads)
+	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,76 @@
+"""Run the named suites one after another, and print how long each took and what it may take.
+
+    python -m tests.run check unit contract stack e2e
+
+The budgets are those of CONTRIBUTING.md. All suites run even if one fails; the exit code says
+whether all of them passed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Commands that make up one suite, and the minutes it may take on two cores."""
+
+    budget_min: float
+    commands: tuple[tuple[str, ...], ...]
+
+
+def _pytest(*args: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "pytest", "-q", *args)
+
+
+SUITES = {
+    "check": Suite(
+        2,
+        (
+            (str(BIN / "ruff"), "check", "."),
+            (str(BIN / "ruff"), "format", "--check", "."),
+            (str(BIN / "mypy"),),
+            (str(BIN / "lint-imports"),),
+        ),
+    ),
+    "unit": Suite(2, (_pytest("tests/unit"),)),
+    "contract": Suite(5, (_pytest("tests/contract"),)),
+    "stack": Suite(12, (_pytest("tests/integration"),)),
+    "e2e": Suite(8, (_pytest("-s", "tests/e2e"),)),
+}
+
+
+def run(name: str) -> tuple[bool, float]:
+    """Run one suite; whether it passed, and its minutes."""
+    print(f"\n=== {name} ===", flush=True)
+    start = time.monotonic()
+    passed = all([subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in SUITES[name].commands])
+    return passed, (time.monotonic() - start) / 60
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in SUITES]
+    if unknown or not names:
+        print(
+            f"error: unknown suite {', '.join(unknown) or '(none given)'}; there are: {', '.join(SUITES)}",
+            file=sys.stderr,
+        )
+        return 2
+    results = {name: run(name) for name in names}
+    print("\nsuite        minutes  budget  result")
+    for name, (passed, minutes) in results.items():
+        print(f"{name:<12} {minutes:7.1f}  {SUITES[name].budget_min:6.1f}  {'passed' if passed else 'FAILED'}")
+    total = sum(minutes for _, minutes in results.values())
+    print(f"{'all':<12} {total:7.1f}  {sum(SUITES[name].budget_min for name in names):6.1f}")
+    return 0 if all(passed for passed, _ in results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
