@@ -308,7 +308,8 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
     newest = turn.record.newest_snapshot()
     if newest is None or newest.order < (generation.number, 0, 0):
         if generation.checkpointed:
-            decide_tasks.block_restore(turn, f"generation {generation.number} completed checkpoints, but none of them is found")
+            missing = f"generation {generation.number} completed checkpoints, but none of them is found"
+            decide_tasks.block_restore(turn, missing)
             return
         newest = generation.restore if newest is None else newest
     if newest is not None and newest.path in view.missing:

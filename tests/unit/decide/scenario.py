@@ -104,9 +104,8 @@ class Scenario:
             check_record(before, self.record)
             known = {task.task_id for task in self.record.tasks}
             self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
-            if before is not None and before.generation is not None and self.record.generation is not None:
-                if before.generation.number != self.record.generation.number:
-                    self.flink = None
+            if before is not None and before.generation != self.record.generation and started(before, self.record):
+                self.flink = None
         return decision
 
     def settle(self, rounds: int = 10) -> Decision:
@@ -193,6 +192,12 @@ def acting(decision: Decision) -> list[Any]:
     return [effect for effect in decision.effects if not isinstance(effect, EmitEvent | WakeAt)]
 
 
+def started(before: Record, after: Record) -> bool:
+    """True when `after` has a generation that `before` had not."""
+    number = before.generation.number if before.generation is not None else None
+    return after.generation is not None and after.generation.number != number
+
+
 def check_record(before: Record | None, after: Record) -> None:
     """What must hold from any record to the next, whatever was observed."""
     names = [after.task_name(task) for task in after.tasks]
@@ -205,10 +210,7 @@ def check_record(before: Record | None, after: Record) -> None:
     for task in after.tasks:
         if after.task_name(task) not in old:
             assert task.attempt >= before.next_attempt, "an attempt number is used again"
-    started = after.generation is not None and (
-        before.generation is None or before.generation.number != after.generation.number
-    )
-    if started and before.generation is not None:
+    if before.generation is not None and started(before, after):
         old_generation = before.generation
         alive = [
             task for task in after.tasks if task.generation == old_generation.number and task.role is Role.JOB_MANAGER

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.decide.scenario import Scenario, acting, effects, spec
 
 from reconciler.model.decision import (
     CancelJob,
@@ -18,6 +17,7 @@ from reconciler.model.decision import (
 )
 from reconciler.model.observation import JobState, Operation, OperationState, TaskState
 from reconciler.model.record import EndMode, Lifecycle, Role, SpecRef
+from tests.unit.decide.scenario import Scenario, acting, effects, spec
 
 
 def test_a_new_job_wants_one_jobmanager_and_enough_taskmanagers() -> None:
