@@ -1,0 +1,188 @@
+"""A kazoo client that answers or says that it cannot, within a time.
+
+Kazoo's own synchronous calls wait for ever while the connection is suspended. Here every call is
+refused at once when there is no connection, is bounded by a time-out, and ends in one of the errors
+of `reconciler.ports`: silence is `StoreUnavailable`, never "no such node" (fault 54).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import structlog
+from kazoo.client import KazooClient, KazooState
+from kazoo.exceptions import (
+    AuthFailedError,
+    BadVersionError,
+    InvalidACLError,
+    KazooException,
+    NoAuthError,
+    NodeExistsError,
+    NoNodeError,
+    NotEmptyError,
+    RolledBackError,
+    RuntimeInconsistency,
+)
+
+from reconciler.ports import StoreError, StoreUnavailable
+
+_log = structlog.get_logger(__name__)
+
+CALL_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
+SESSION_TIMEOUT_S = 10.0
+WINDOW = 128
+"""Reads in flight at once. Kazoo wakes its connection thread by a byte in a socket pair for each
+call, so an unbounded number would block the caller once the connection is gone."""
+
+_ANSWERS = (NoNodeError, NodeExistsError, BadVersionError, NotEmptyError)
+
+
+def connect(
+    hosts: str,
+    *,
+    session_timeout: float = SESSION_TIMEOUT_S,
+    timeout: float = CONNECT_TIMEOUT_S,
+    auth: tuple[str, str] | None = None,
+    tls: dict[str, Any] | None = None,
+) -> KazooClient:
+    """A started client for `hosts` ("h1:2181,h2:2181", optionally with a chroot); stop and close it at the end.
+
+    `session_timeout` and `timeout` are seconds; `auth` is a scheme and its credential, such as
+    ("digest", "user:password"); `tls` are kazoo's arguments (ca, certfile, keyfile …).
+    Raises `StoreUnavailable` when no server answered within `timeout`.
+    """
+    secured: dict[str, Any] = {"use_ssl": True, "check_hostname": True, **tls} if tls is not None else {}
+    client = KazooClient(
+        hosts=hosts,
+        timeout=session_timeout,
+        # The default waits up to an hour between attempts after a long outage.
+        connection_retry={"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 2.0, "max_jitter": 0.3},
+        command_retry={"max_tries": 0},
+        auth_data=[auth] if auth is not None else None,
+        **secured,
+    )
+    client.negotiated_session_s = session_timeout
+    _remember_negotiated(client)
+    client.start_async().wait(timeout)
+    if not client.connected:
+        client.stop()
+        client.close()
+        raise StoreUnavailable(
+            f"ZooKeeper at {hosts} did not answer within {timeout:g} s; "
+            "check the address and that the ensemble has a quorum"
+        )
+    return client
+
+
+def _remember_negotiated(client: KazooClient) -> None:
+    """Keep the session time-out that the server granted, which kazoo forgets.
+
+    The server bounds what clients ask for (minSessionTimeout, maxSessionTimeout); a lease that
+    counted on more than it was given would act after its session is gone.
+    """
+    inner = client._connection._connect
+
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        times = inner(*args, **kwargs)
+        client.negotiated_session_s = times[0] * 1.5 / 1000  # kazoo's read time-out is two thirds, in ms
+        return times
+
+    client._connection._connect = remembering
+
+
+def negotiated_session_s(client: KazooClient, asked: float) -> float:
+    """The session time-out in force, in seconds; never more than what was asked for."""
+    return float(min(getattr(client, "negotiated_session_s", asked), asked))
+
+
+class Calls:
+    """Bounded calls on one client."""
+
+    def __init__(self, client: KazooClient, timeout: float = CALL_TIMEOUT_S) -> None:
+        self.client = client
+        self.timeout = timeout
+
+    def connected(self) -> bool:
+        return bool(self.client.state == KazooState.CONNECTED and self.client.connected)
+
+    def require(self, what: str) -> None:
+        """Fail fast: kazoo would queue the call until the connection comes back."""
+        if not self.connected():
+            raise StoreUnavailable(f"{what}: not connected with ZooKeeper")
+
+    def wait(self, what: str, start: Callable[[], Any]) -> Any:
+        """Start an asynchronous call and wait for its answer."""
+        self.require(what)
+        return self._result(what, start())
+
+    def gather(self, what: str, starts: Iterable[Callable[[], Any]]) -> list[Any]:
+        """Answers of many reads, pipelined; None where the node does not exist."""
+        answers: list[Any] = []
+        remaining = iter(starts)
+        while window := list(islice(remaining, WINDOW)):
+            self.require(what)
+            for pending in [start() for start in window]:
+                try:
+                    answers.append(self._result(what, pending))
+                except NoNodeError:
+                    answers.append(None)
+        return answers
+
+    def commit(self, what: str, transaction: Any) -> list[Any]:
+        """Results of a multi. When it was refused: the first real error is raised, nothing was applied.
+
+        `TransactionRefused` carries which operation it was.
+        """
+        results: Sequence[Any] = self.wait(what, transaction.commit_async)
+        for index, result in enumerate(results):
+            if isinstance(result, RolledBackError | RuntimeInconsistency):
+                continue  # undone, or not tried, because of another one's error
+            if isinstance(result, Exception):
+                raise TransactionRefused(index, result)
+        if any(isinstance(result, Exception) for result in results):
+            raise StoreUnavailable(f"{what}: ZooKeeper undid the transaction without a reason")
+        return list(results)
+
+    def _result(self, what: str, pending: Any) -> Any:
+        try:
+            return pending.get(timeout=self.timeout)
+        except _ANSWERS:
+            raise
+        except (NoAuthError, InvalidACLError, AuthFailedError) as error:
+            raise StoreError(
+                f"{what}: ZooKeeper refuses it ({type(error).__name__}); check ACLs and credentials"
+            ) from None
+        except self.client.handler.timeout_exception:
+            raise StoreUnavailable(f"{what}: no answer from ZooKeeper within {self.timeout:g} s") from None
+        except KazooException as error:
+            raise StoreUnavailable(f"{what}: no answer from ZooKeeper ({type(error).__name__})") from None
+
+
+class TransactionRefused(Exception):
+    """One operation of a multi did not apply, hence none did."""
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(f"operation {index}: {type(error).__name__}")
+        self.index = index
+        self.error = error
+
+    @property
+    def stale(self) -> bool:
+        """The tree is not what the writer had read; anything else is a matter of permissions."""
+        return isinstance(self.error, BadVersionError | NoNodeError | NodeExistsError)
+
+
+__all__ = [
+    "BadVersionError",
+    "Calls",
+    "KazooClient",
+    "KazooState",
+    "NoNodeError",
+    "NodeExistsError",
+    "TransactionRefused",
+    "connect",
+    "negotiated_session_s",
+]

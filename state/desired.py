@@ -1,0 +1,152 @@
+"""Reading the desired tree, and noticing that it changed, at the price of what changed.
+
+One callback serves every watch. A read of the tree arms what is not armed: the list of children,
+and the data of each child that is new or has fired. A child whose watch is armed and silent has not
+changed (ZooKeeper delivers the event before any client of the session sees the new data), so only
+the others are read again: ten thousand jobs cost one call when one of them changes. Nobody has to
+trust that for long: every `FULL_READ_S` seconds all of it is read (fault 15).
+
+Kazoo drops every watch when the connection is lost and arms none again, so each connection starts
+with an empty memory and the change is announced as soon as it stands.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import structlog
+
+from reconciler.model.events import DesiredChanged, DesiredTree, RawSpec
+from reconciler.model.record import SpecRef
+from reconciler.ports import EventSink
+from state.client import Calls, KazooState, NoNodeError
+
+_log = structlog.get_logger(__name__)
+
+FULL_READ_S = 60.0
+
+
+class _Armed:
+    """What one connection's watches guard."""
+
+    def __init__(self, path: str, changed: Callable[[_Armed], None]) -> None:
+        self.specs: dict[str, RawSpec] = {}
+        self.czxid: int | None = None
+        self.read_at: float | None = None
+        self._path = path
+        self._changed = changed
+        self._fired: set[str] = set()
+        self._lock = threading.Lock()
+
+    def fired(self, event: Any) -> None:
+        """Runs on kazoo's callback thread: note it, announce it, and return."""
+        if event.type == "NONE":
+            return  # the connection is lost; the next one starts anew
+        if event.path != self._path:
+            with self._lock:
+                self._fired.add(event.path.rsplit("/", 1)[-1])
+        self._changed(self)
+
+    def arming(self, name: str) -> None:
+        """Before the read that arms a watch: whatever fires from now on is news."""
+        with self._lock:
+            self._fired.discard(name)
+
+    def stale(self, name: str) -> bool:
+        with self._lock:
+            return name not in self.specs or name in self._fired
+
+    def keep(self, names: set[str]) -> None:
+        """Forget children that are gone."""
+        for gone in self.specs.keys() - names:
+            del self.specs[gone]
+        with self._lock:
+            self._fired &= names
+
+
+class DesiredReader:
+    """Reads `/weir/jobs`; thread-safe, one read at a time."""
+
+    def __init__(self, calls: Calls, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._calls = calls
+        self._path = path
+        self._clock = clock
+        self._reading = threading.Lock()
+        self._sink: EventSink | None = None
+        self._armed: _Armed | None = None
+
+    def watch(self, sink: EventSink) -> None:
+        """Announce changes to `sink`; the first announcement is immediate and makes the caller read."""
+        self.unwatch()
+        self._sink = sink
+        self._armed = _Armed(self._path, self._changed)
+        self._calls.client.add_listener(self._on_state)
+        sink(DesiredChanged())
+
+    def unwatch(self) -> None:
+        self._calls.client.remove_listener(self._on_state)
+        self._sink = self._armed = None
+
+    def read(self) -> DesiredTree:
+        """The whole tree. Raises `StoreUnavailable` rather than answering with a part of it."""
+        with self._reading:
+            armed = self._armed or _Armed(self._path, lambda _: None)
+            watch = armed.fired if armed is self._armed else None
+            listing = self._list(watch)
+            if listing is None:
+                armed.keep(set())
+                armed.czxid = None
+                return DesiredTree(None)
+            children, stat = listing
+            now = self._clock()
+            full = armed.czxid != stat.czxid or armed.read_at is None or now - armed.read_at >= FULL_READ_S
+            armed.keep(set(children))
+            self._read_children(armed, [name for name in children if full or armed.stale(name)], watch)
+            armed.czxid = stat.czxid
+            armed.read_at = now if full else armed.read_at
+            return DesiredTree(stat.czxid, {name: armed.specs[name] for name in sorted(armed.specs)})
+
+    def _list(self, watch: Callable[[Any], None] | None) -> tuple[list[str], Any] | None:
+        client = self._calls.client
+        while True:
+            try:
+                listing: tuple[list[str], Any] = self._calls.wait(
+                    "listing the desired tree",
+                    partial(client.get_children_async, self._path, watch=watch, include_data=True),
+                )
+            except NoNodeError:
+                # A watch of children cannot be set on a missing node; this one fires when it is created.
+                exists = partial(client.exists_async, self._path, watch=watch)
+                if self._calls.wait("looking for the desired tree", exists) is None:
+                    return None
+            else:
+                return listing
+
+    def _read_children(self, armed: _Armed, names: list[str], watch: Callable[[Any], None] | None) -> None:
+        def start(name: str) -> Any:
+            armed.arming(name)
+            return self._calls.client.get_async(f"{self._path}/{name}", watch=watch)
+
+        answers = self._calls.gather("reading the desired tree", [partial(start, name) for name in names])
+        for name, answer in zip(names, answers, strict=True):
+            if answer is None:  # deleted since it was listed
+                armed.specs.pop(name, None)
+            else:
+                data, stat = answer
+                armed.specs[name] = RawSpec(name, SpecRef(stat.czxid, stat.version), data)
+
+    def _changed(self, armed: _Armed) -> None:
+        sink = self._sink
+        if sink is not None and armed is self._armed:
+            sink(DesiredChanged())
+
+    def _on_state(self, state: str) -> None:
+        """Runs on kazoo's connection thread, which must not wait for anything."""
+        if state == KazooState.CONNECTED and self._sink is not None:
+            _log.info("store.watches_renewed", path=self._path)
+            self._armed = _Armed(self._path, self._changed)
+            self._changed(self._armed)
