@@ -164,8 +164,8 @@ class FlinkAdapter:
         if not saved:
             return found
         if found.state is OperationState.UNKNOWN:
-            return Operation(OperationState.COMPLETED, path=saved[-1])
-        return Operation(found.state, path=saved[-1], error=found.error)
+            return Operation(OperationState.COMPLETED, path=saved[-1][1])
+        return Operation(found.state, path=saved[-1][1], error=found.error)
 
     def _leader_url(self, target: FlinkTarget) -> str | None:
         try:
@@ -243,7 +243,7 @@ class FlinkAdapter:
             ha_metadata=pointers is not None,
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,
-            savepoints=tuple((0, path) for path in saved),
+            savepoints=saved,
             missing=tuple(path for path in what.paths if not storage.is_complete(path)),
             terminal=self._terminal(what.cluster_id, what.job_id),
         )

@@ -16,69 +16,11 @@ from types import MappingProxyType
 
 from integration.flink.versions import FlinkVersion, series_of
 from reconciler.model import ids
+from reconciler.model.flink_keys import refusal
 from reconciler.model.record import Generation, Record
 from reconciler.model.spec import JobSpec
 
 SECRET = re.compile(r"^\$\{secret:([^}]+)\}$")
-_IDENTITY = "the operator derives it for every generation, so that no two share state"
-_PLACED = "it follows from where Mesos places the task"
-_RESTORE = "the operator chooses the restore point; see `weir restore-from`"
-_RESULTS = "a job's result has to outlive its JobManager, or an old JobManager could run the job again"
-_STARTED = "Weir starts the JVM itself; use env.java.opts.all, .jobmanager or .taskmanager"
-
-_OWNED: Mapping[str, str] = {
-    "high-availability": _IDENTITY,
-    "high-availability.type": _IDENTITY,
-    "high-availability.cluster-id": _IDENTITY,
-    "high-availability.storageDir": _IDENTITY,
-    "high-availability.zookeeper.quorum": "the operator's configuration names the ensemble",
-    "high-availability.jobmanager.port": _PLACED,
-    "execution.checkpointing.dir": _IDENTITY,
-    "state.checkpoints.dir": _IDENTITY,
-    "execution.checkpointing.savepoint-dir": "it is `snapshots.savepointDir` of the spec",
-    "state.savepoints.dir": "it is `snapshots.savepointDir` of the spec",
-    "execution.checkpointing.externalized-checkpoint-retention": "the last checkpoint is what a restart starts from",
-    "execution.shutdown-on-application-finish": _RESULTS,
-    "execution.submit-failed-job-on-application-error": _RESULTS,
-    "rest.address": _PLACED,
-    "rest.port": _PLACED,
-    "rest.bind-address": _PLACED,
-    "rest.bind-port": _PLACED,
-    "rest.async.store-duration": "the operator asks for results of savepoints after an outage of its own",
-    "jobmanager.bind-host": _PLACED,
-    "jobmanager.memory.process.size": "it is `jobManager.memory` of the spec",
-    "jobmanager.memory.flink.size": "it follows from `jobManager.memory` of the spec",
-    "blob.server.port": _PLACED,
-    "taskmanager.host": _PLACED,
-    "taskmanager.bind-host": _PLACED,
-    "taskmanager.resource-id": "it is the Mesos task id, by which tasks and TaskManagers are matched",
-    "taskmanager.numberOfTaskSlots": "it is `taskManager.slots` of the spec",
-    "taskmanager.cpu.cores": "it is `taskManager.cpus` of the spec",
-    "taskmanager.memory.process.size": "it is `taskManager.memory` of the spec",
-    "taskmanager.memory.flink.size": "it follows from `taskManager.memory` of the spec",
-    "parallelism.default": "it is `job.parallelism` of the spec",
-    "io.tmp.dirs": "temporary files belong into the sandbox, which Mesos cleans up",
-    "execution.target": "Weir runs jobs in application mode on Mesos",
-    "web.submit.enable": "the JobManager runs the one job of its generation",
-}
-_OWNED_PREFIXES: Mapping[str, str] = {
-    "high-availability.zookeeper.path.": _IDENTITY,
-    "execution.state-recovery.": _RESTORE,
-    "execution.savepoint.": _RESTORE,
-    "execution.savepoint-restore-mode": _RESTORE,
-    "job-result-store.": _RESULTS,
-    "application-result-store.": _RESULTS,
-    "jobmanager.rpc.": _PLACED,
-    "taskmanager.rpc.": _PLACED,
-    "taskmanager.data.port": _PLACED,
-    "taskmanager.data.bind-port": _PLACED,
-    "$internal.": "Flink keeps it for itself",
-    "env.log.": _STARTED,
-    "env.pid.": _STARTED,
-    "env.java.home": _STARTED,
-    "kubernetes.": "the job runs on Mesos",
-    "yarn.": "the job runs on Mesos",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +71,7 @@ class FlinkSettings:
 
 def refused_keys(configuration: Mapping[str, str]) -> dict[str, str]:
     """Keys of a `flinkConfiguration` that the operator decides, each with the reason."""
-    found = {}
-    for key in configuration:
-        reason = _OWNED.get(key)
-        for prefix, why in _OWNED_PREFIXES.items():
-            if reason is None and key.startswith(prefix):
-                reason = why
-        if reason is not None:
-            found[key] = reason
-    return found
+    return {key: why for key in configuration if (why := refusal(key)) is not None}
 
 
 def unknown_secrets(spec: JobSpec) -> dict[str, str]:

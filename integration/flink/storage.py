@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 _CHECKPOINT = re.compile(r"^chk-(\d+)$")
 METADATA = "_metadata"
+_MAGIC = bytes.fromhex("4960672d")
 
 
 class StorageError(Exception):
@@ -113,6 +114,17 @@ def is_complete(path: str) -> bool:
     return storage.is_file(f"{path}/{METADATA}") or (path.endswith(f"/{METADATA}") and storage.is_file(path))
 
 
+def checkpoint_id(path: str) -> int:
+    """The id in the header of `_metadata`, which orders snapshots; 0 when it cannot be read from there.
+
+    Header (MetadataV2V3SerializerBase, unchanged up to version 6): magic, version, checkpoint id.
+    """
+    data = open_storage(path).read(f"{path.removesuffix(METADATA).rstrip('/')}/{METADATA}", 16) or b""
+    if len(data) < 16 or data[:4] != _MAGIC:
+        return 0
+    return int.from_bytes(data[8:16], "big", signed=True)
+
+
 def newest_checkpoint(directory: str) -> tuple[int, str] | None:
     """(id, path) of the highest complete `chk-N` of a directory, normally `<checkpoint dir>/<job id>`."""
     numbers = (int(match[1]) for name in open_storage(directory).names(directory) if (match := _CHECKPOINT.match(name)))
@@ -123,11 +135,11 @@ def newest_checkpoint(directory: str) -> tuple[int, str] | None:
     return None
 
 
-def savepoints(directory: str) -> tuple[str, ...]:
-    """Complete savepoints directly below a trigger's own directory."""
+def savepoints(directory: str) -> tuple[tuple[int, str], ...]:
+    """(checkpoint id, path) of complete savepoints directly below a trigger's own directory, oldest first."""
     names = open_storage(directory).names(directory)
     paths = (f"{directory.rstrip('/')}/{name}" for name in names if name.startswith("savepoint-"))
-    return tuple(normal(path) for path in paths if is_complete(path))
+    return tuple(sorted((checkpoint_id(path), normal(path)) for path in paths if is_complete(path)))
 
 
 def _path(uri: str) -> Path:

@@ -1,0 +1,182 @@
+"""`FakeFlink`: the `Flink` port in memory, for unit tests and the simulation.
+
+    flink = FakeFlink()
+    flink.task_started(renderer.render(record, generation, task))    # what the agents report
+    flink.advance(10.0)
+    flink.observe(target, (), 10.0)
+
+It refuses what Flink refuses, keeps what Flink keeps when processes die, and writes down whether
+two generations of a job ever had it at once (S1) and what every start was restored from (S2).
+It reads the TaskInfo that `fake_renderer()` renders, which is the real renderer with made-up paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.fake_cluster import NOT_EXECUTING, Cluster, FakeJob, Process
+from integration.flink.fake_world import FakeWorld
+from integration.flink.render import FlinkRenderer
+from integration.flink.storage import normal
+from integration.flink.versions import VERSIONS
+from reconciler.model.decision import FindRestorePoint
+from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
+from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, Trigger
+
+EVERYTHING = "*"
+"""In `unreachable`: no REST API answers."""
+
+
+def fake_renderer(storage: str = "file:///storage") -> FlinkRenderer:
+    """The real renderer for every version, with paths that exist nowhere."""
+    distributions = {series: FlinkDistribution(f"{series}.0", "/flink", "/flink/python") for series in VERSIONS}
+    return FlinkRenderer(FlinkSettings(distributions, storage, "zookeeper:2181"))
+
+
+class FakeFlink(FakeWorld):
+    """All Flink clusters of a simulated world. Deterministic; not thread-safe.
+
+    `on_exit(task_id, code)` is told when a JVM ends by itself; it runs inside `advance`.
+    """
+
+    # the port
+
+    def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
+        if now > self.now:
+            self.advance(now)
+        cluster = self.clusters.get(target.cluster_id)
+        leader_url = None if self.zookeeper_down or cluster is None else cluster.leader_url
+        try:
+            serving = self._serving(target)
+        except (FlinkUnreachable, FlinkRefused) as error:
+            return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error))
+        if serving.leader is None:
+            return FlinkObservation(now, reachable=True, leader_url=leader_url, error="HTTP 503: leader election")
+        job = serving.job
+        if job is None:
+            return FlinkObservation(now, reachable=True, leader_url=leader_url)
+        return self._observation(serving, job, target, triggers, leader_url)
+
+    def _observation(
+        self, cluster: Cluster, job: FakeJob, target: FlinkTarget, triggers: Sequence[Trigger], leader_url: str | None
+    ) -> FlinkObservation:
+        registered = cluster.registered(self.now, self.timing)
+        running = job.running_since is not None
+        parallelism = self._leader(cluster).parallelism
+        return FlinkObservation(
+            at=self.now,
+            reachable=True,
+            job_id=target.job_id,
+            job_state=job.state,
+            vertices_running=running,
+            parallelism=parallelism,
+            task_managers=frozenset(tm.task_id for tm in registered),
+            busy_task_managers=frozenset(tm.task_id for tm in self._used(cluster)) if running else frozenset(),
+            completed_checkpoints=job.completed,
+            latest_checkpoint_id=job.latest.checkpoint_id if job.latest else None,
+            latest_checkpoint_path=job.latest.path if job.latest else None,
+            latest_checkpoint_at=job.latest_at,
+            restored_from=job.restored_from,
+            leader_url=leader_url,
+            failure=None if running else job.failure,
+            flink_restarts=job.restarts,
+            operations={trigger.trigger_id: self._operation(job, trigger) for trigger in triggers},
+        )
+
+    def stop_with_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None:
+        self._save(target, trigger, stop=True)
+
+    def trigger_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None:
+        self._save(target, trigger, stop=False)
+
+    def cancel(self, target: FlinkTarget) -> None:
+        cluster = self._listed(target)
+        job = cluster.job
+        if job is None or job.state.terminal:
+            return
+        self.calls.append(("cancel", target.job_id))
+        job.advance_to(self.now)
+        job.state, job.running_since = JobState.CANCELLING, None
+        job.epoch += 1
+        self._in_job(cluster, self.timing.cancel, lambda: self._end(cluster, JobState.CANCELED))
+
+    def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
+        if self.zookeeper_down or self.storage_down:
+            silent = "ZooKeeper is not connected" if self.zookeeper_down else "storage is not mounted"
+            return RestoreView(what.generation, answered=False, error=silent)
+        cluster = self.clusters.get(what.cluster_id)
+        own = f"{normal(what.checkpoint_directory)}/{what.job_id}/chk-"
+        found = [snapshot for path, snapshot in self.snapshots.items() if path.startswith(own)]
+        newest = max(found, key=lambda snapshot: snapshot.checkpoint_id, default=None)
+        result = self.results.get((what.cluster_id, what.job_id))
+        return RestoreView(
+            generation=what.generation,
+            answered=True,
+            ha_metadata=cluster is not None and bool(cluster.pointers),
+            checkpoint_path=newest.path if newest else None,
+            checkpoint_id=newest.checkpoint_id if newest else None,
+            savepoints=self._savepoints(what.trigger_directory) if what.trigger_directory else (),
+            missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
+            terminal=result.value if result else None,
+        )
+
+    def clean_up(self, job_id: str, cluster_id: str) -> None:
+        if self.zookeeper_down or self.storage_down:
+            raise FlinkUnreachable(f"HA data of {cluster_id} is not cleaned up")
+        cluster = self.clusters.get(cluster_id)
+        if cluster is not None and cluster.job_managers:
+            self.violations.append(f"{cluster_id} was cleaned up while {sorted(cluster.job_managers)} were alive")
+        if cluster is not None:
+            cluster.pointers, cluster.leader_url = (), None
+        self.results.pop((cluster_id, job_id), None)
+
+    # requests
+
+    def _serving(self, target: FlinkTarget) -> Cluster:
+        """The cluster whose JobManager answers at the URL, verified to be the right one (fault 52)."""
+        for cluster in self.clusters.values():
+            for process in cluster.job_managers.values():
+                if process.url == target.url and self._answers(process):
+                    if cluster.cluster_id != target.cluster_id:
+                        raise FlinkRefused(f"{target.url} is the JobManager of another job ({cluster.job_id})")
+                    return cluster
+        raise FlinkUnreachable(f"{target.url}: connection refused")
+
+    def _answers(self, process: Process) -> bool:
+        up = self.now >= process.started_at + self.timing.rest
+        return up and process.task_id not in self.unreachable and EVERYTHING not in self.unreachable
+
+    def _listed(self, target: FlinkTarget) -> Cluster:
+        cluster = self._serving(target)
+        if cluster.job is None or cluster.job_id != target.job_id:
+            raise FlinkUnreachable(f"{target.url} does not list job {target.job_id} yet")
+        return cluster
+
+    def _save(self, target: FlinkTarget, trigger: Trigger, *, stop: bool) -> None:
+        cluster = self._listed(target)
+        job = cluster.job
+        if job is None or job.state.terminal:
+            raise FlinkRefused(f"job {target.job_id} is {job.state if job else None} already")
+        if trigger.trigger_id in job.operations:
+            return
+        self.calls.append(("stop" if stop else "savepoint", trigger.trigger_id))
+        if job.running_since is None or job.stopping is not None:
+            job.operations[trigger.trigger_id] = NOT_EXECUTING
+            return
+        job.operations[trigger.trigger_id] = Operation(OperationState.IN_PROGRESS)
+        job.stopping = trigger.trigger_id if stop else None
+        self._in_job(cluster, self.timing.savepoint, lambda: self._saved(cluster, trigger, stop=stop))
+
+    def _operation(self, job: FakeJob, trigger: Trigger) -> Operation:
+        found = job.operations.get(trigger.trigger_id)
+        if found is not None:
+            return found
+        saved = () if self.storage_down else self._savepoints(trigger.directory)
+        if saved:
+            return Operation(OperationState.COMPLETED, path=saved[-1][1])
+        return Operation(OperationState.UNKNOWN, error=f"no savepoint operation with triggerId={trigger.trigger_id}")
+
+    def _savepoints(self, directory: str) -> tuple[tuple[int, str], ...]:
+        below = f"{normal(directory)}/savepoint-"
+        return tuple(sorted((s.checkpoint_id, path) for path, s in self.snapshots.items() if path.startswith(below)))
