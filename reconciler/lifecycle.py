@@ -14,13 +14,13 @@ def name(turn: Turn) -> None:
     """Set `record.lifecycle`, and tell of a change."""
     before = turn.record.lifecycle
     after = _name(turn)
+    if after is Lifecycle.STABLE:
+        turn.why = "running and stable"
     if after is not before:
         turn.update(lifecycle=after)
         turn.event(after.value, turn.why or after.value.lower())
-    if after is Lifecycle.STABLE:
-        if turn.record.stable_spec != turn.generation.spec:
-            turn.update(stable_spec=turn.generation.spec)
-        turn.why = "running and stable"
+    if after is Lifecycle.STABLE and turn.record.stable_spec != turn.generation.spec:
+        turn.update(stable_spec=turn.generation.spec)
 
 
 def _name(turn: Turn) -> Lifecycle:

@@ -19,6 +19,7 @@ from threading import Event as Flag
 
 import structlog
 from kazoo.client import KazooClient
+from state.election import ZooKeeperElection
 
 from integration.flink.adapter import FlinkAdapter
 from integration.flink.config import FlinkDistribution, FlinkSettings
@@ -38,8 +39,8 @@ from reconciler.model.spec_parse import SpecLimits
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Lease
 from reconciler.report import timestamp
-from state.election import ZooKeeperElection
-from state.zookeeper import ZooKeeperStore, connect
+from state.client import connect
+from state.zookeeper import ZooKeeperStore
 
 log = structlog.get_logger("weir.replica")
 
