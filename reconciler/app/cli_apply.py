@@ -1,0 +1,191 @@
+"""`weir apply` and `weir validate`: files become desired state, or one line for each thing that is wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from reconciler.app import render_output
+from reconciler.app.cli_errors import USAGE, Problem
+from reconciler.app.cli_jobs import NOBODY_LEADS
+from reconciler.app.cli_services import JobStore, Services, connected, note
+from reconciler.app.cli_wait import LIFECYCLES, targets, timeout_option, wait_for
+from reconciler.app.spec_file import parse_spec_file
+from reconciler.diff import FieldChange, changes
+from reconciler.model.events import RawSpec
+from reconciler.model.spec import JOB_NAME_MAX, JobSpec
+from reconciler.model.spec_parse import SpecInvalid, check_job_name, parse_document, parse_spec
+from reconciler.ports import VersionConflict
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that was read and found valid."""
+
+    name: str
+    values: dict[str, Any]
+    spec: JobSpec
+
+    def encoded(self) -> bytes:
+        """What is stored: what the user wrote, without the defaults, so that later defaults apply too."""
+        return json.dumps(self.values, indent=1, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an apply did."""
+
+    name: str
+    result: Literal["created", "changed", "unchanged"]
+    version: int
+    changed: tuple[FieldChange, ...] = ()
+    repaired: bool = False
+    """What was there before was not valid, so there is nothing to compare with."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "result": self.result,
+            "version": self.version,
+            "changes": [
+                {"path": each.path, "before": each.before, "after": each.after, "class": each.kind.name}
+                for each in self.changed
+            ],
+        }
+
+
+@click.command()
+@click.option("-f", "--file", "file", required=True, metavar="FILE", help="YAML or JSON; - reads standard input.")
+@click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
+@click.option(
+    "--wait",
+    is_flag=False,
+    flag_value="",
+    type=click.Choice(["", *LIFECYCLES], case_sensitive=False),
+    metavar="[LIFECYCLE]",
+    help="Wait until the job is STABLE (SUSPENDED if that is wanted), or in this lifecycle.",
+)
+@timeout_option
+@render_output.output_option()
+@connected
+def apply(services: Services, file: str, name: str | None, wait: str | None, timeout: float, output: str) -> None:
+    """Write the desired state of a job from a YAML or JSON file.
+
+    The file is checked first; nothing is written if anything is wrong with it. What is written is
+    JSON, at ROOT/jobs/NAME, and only if nobody else has changed it meanwhile.
+    """
+    document = read(file, name)
+    with services.store() as store:
+        outcome = write(store, document)
+        if output == "table":
+            tell(outcome)
+        else:
+            render_output.write_data(outcome.as_json(), output)
+        if store.load_leader() is None:
+            note(NOBODY_LEADS)
+        if wait is not None:
+            wait_for(services, store, document.name, targets(wait, document.spec), timeout)
+
+
+@click.command()
+@click.option("-f", "--file", "files", required=True, multiple=True, metavar="FILE", help="YAML or JSON; repeatable.")
+@click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
+def validate(files: tuple[str, ...], name: str | None) -> None:
+    """Check a file without writing anything.
+
+    What only the operator knows (its Flink versions, the size of the agents, files on them) is not
+    checked here; a job that is refused for that says so in its status.
+    """
+    wrong: list[str] = []
+    for file in files:
+        try:
+            document = read(file, name)
+        except Problem as problem:
+            wrong += problem.lines
+        else:
+            click.echo(f"{file}: valid, as the job {document.name}")
+    if wrong:
+        raise Problem(wrong)
+
+
+def read(file: str, name: str | None) -> Document:
+    """A file, checked. Raises Problem with a line for each thing that is wrong."""
+    if file == "-":
+        if name is None:
+            raise Problem("standard input has no name; add --name NAME", USAGE)
+        text, label = _decode(sys.stdin.buffer.read(), "standard input"), "standard input"
+    else:
+        text, label = _decode(_bytes(Path(file)), file), file
+        name = name or Path(file).stem
+    _check_name(name, label)
+    try:
+        values = parse_spec_file(text)
+        return Document(name, values, parse_document(name, values))
+    except SpecInvalid as invalid:
+        raise Problem([f"{label}: {error.sentence()}" for error in invalid.errors]) from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Problem(f"cannot read {path}: {error.strerror}; name a YAML or JSON file with -f") from None
+
+
+def _decode(data: bytes, label: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Problem(f"{label} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+
+
+def _check_name(name: str, label: str) -> None:
+    for error in check_job_name(name):
+        better = re.sub(r"[^a-z0-9]+", "-", name.lower())[:JOB_NAME_MAX].strip("-") or "my-job"
+        raise Problem(f"{label}: {error.message}; name the job yourself: --name {better}")
+
+
+def write(store: JobStore, document: Document) -> Outcome:
+    """Compare with what is there and write it if it differs. Raises Problem when somebody was faster."""
+    name, present = document.name, store.load_job(document.name)
+    before = _spec_of(present)
+    if present is not None and before == document.spec:
+        return Outcome(name, "unchanged", present.ref.version)
+    try:
+        version = store.put_job(name, document.encoded(), present.ref.version if present else None)
+    except VersionConflict:
+        raise Problem(
+            f'"{name}" was changed by somebody else at the same moment, nothing was written; '
+            f"look at it (weir describe {name}) and apply again"
+        ) from None
+    if present is None:
+        return Outcome(name, "created", version)
+    if before is None:
+        return Outcome(name, "changed", version, repaired=True)
+    return Outcome(name, "changed", version, changes(before, document.spec))
+
+
+def _spec_of(present: RawSpec | None) -> JobSpec | None:
+    if present is None:
+        return None
+    try:
+        return parse_spec(present.name, present.data)
+    except SpecInvalid:
+        return None
+
+
+def tell(outcome: Outcome) -> None:
+    click.echo(f"{outcome.name} {outcome.result}" + (" (what was there was not valid)" if outcome.repaired else ""))
+    if outcome.changed:
+        rows = [[each.path, _value(each.before), _value(each.after), each.kind.name] for each in outcome.changed]
+        render_output.write_table(("FIELD", "BEFORE", "AFTER", "CLASS"), rows, indent=2)
+
+
+def _value(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False) if value is not None else "-"

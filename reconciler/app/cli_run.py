@@ -1,0 +1,115 @@
+"""`weir run`: one replica in the foreground, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.app import config as configuration
+from reconciler.app.cli_errors import INTERRUPTED, NO_ZOOKEEPER, Problem
+from reconciler.app.cli_services import Services, check_hosts, check_root, note, why_not
+
+if TYPE_CHECKING:
+    from reconciler.app.replica import Replica
+
+_VARIABLES = ("WEIR_ZK", "WEIR_MASTER", "WEIR_STORAGE")
+
+
+@click.command()
+@click.option("--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML.")
+@click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK).")
+@click.option("--root", metavar="PATH", help="Root of this installation in ZooKeeper (WEIR_ROOT).  [/weir]")
+@click.option("--master", metavar="URL", help="Mesos master: zk://HOSTS/mesos or HOST:PORT[,...] (WEIR_MASTER).")
+@click.option("--storage", metavar="URI", help="Durable directory that every agent reaches (WEIR_STORAGE).")
+@click.option(
+    "--flink",
+    multiple=True,
+    metavar="VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]",
+    help="A Flink distribution on the agents; repeatable. Replaces those of the configuration.",
+)
+@click.option("--session-timeout", type=float, metavar="SECONDS", help="Of the ZooKeeper session.  [10]")
+@click.option("--replica", metavar="NAME", help="Name of this replica (WEIR_REPLICA).  [host and pid]")
+@click.option("--log-format", type=click.Choice(["console", "json"]), help="WEIR_LOG_FORMAT.  [console]")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="WEIR_LOG_LEVEL.  [info]")
+@click.pass_obj
+def run(services: Services, /, path: Path | None, zk: str | None, root: str | None, **options: Any) -> None:
+    """Run one replica of the operator.
+
+    Several replicas may run; ZooKeeper elects one leader, and another takes over when it is gone.
+    Settings come from the flags, else the environment, else the configuration file. With none of
+    them, a local stack that is up is used for everything.
+    """
+    services = replace(services, zk=zk or services.zk, root=root or services.root)
+    flags = gather(services, path, options)
+    loaded = configuration.load(path, flags)
+    hosts, _ = check_hosts(loaded.zookeeper.hosts), check_root(loaded.zookeeper.root)
+
+    from reconciler.app import logs, replica
+    from reconciler.ports import StoreUnavailable
+
+    logs.configure(loaded.log.format, loaded.log.level)
+    checked = replica.check(loaded)
+    try:
+        process = replica.Replica(checked)
+    except StoreUnavailable:
+        raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
+    stop_on_signals(process)
+    process.run()
+
+
+def gather(services: Services, path: Path | None, options: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+    """The settings that flags give; those of a local stack when nothing at all was said."""
+    flags: dict[tuple[str, str], Any] = {
+        ("zookeeper", "hosts"): services.zk,
+        ("zookeeper", "root"): services.root,
+        ("zookeeper", "session_timeout_s"): options["session_timeout"],
+        ("mesos", "master"): options["master"],
+        ("storage", "uri"): options["storage"],
+        ("replica", "name"): options["replica"],
+        ("log", "format"): options["log_format"],
+        ("log", "level"): options["log_level"],
+    }
+    if options["flink"]:
+        found = [configuration.parse_distribution(text) for text in options["flink"]]
+        flags["flink", "distributions"] = dict(found)
+    said = path or options["master"] or options["storage"] or services.zk
+    if not said and not any(os.environ.get(variable) for variable in _VARIABLES):
+        flags.update(_of_local_stack(services, distributions=not options["flink"]))
+    return flags
+
+
+def _of_local_stack(services: Services, *, distributions: bool) -> dict[tuple[str, str], Any]:
+    local = services.find_local()
+    if local is None:
+        return {}
+    note(f"using the local stack of {local.state_dir}: ZooKeeper {local.zk}, Mesos {local.master}")
+    flags: dict[tuple[str, str], Any] = {
+        ("zookeeper", "hosts"): local.zk,
+        ("mesos", "master"): local.master,
+        ("storage", "uri"): local.storage,
+    }
+    if distributions:
+        flags["flink", "distributions"] = {series: dict(settings) for series, settings in local.flink.items()}
+    return flags
+
+
+def stop_on_signals(process: Replica) -> None:
+    """The first SIGTERM or SIGINT hands leadership over and leaves; the second leaves at once."""
+    stopping = threading.Event()
+
+    def stop(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            os._exit(INTERRUPTED if number == signal.SIGINT else 128 + number)
+        stopping.set()
+        # Not from here: this thread may hold the very locks that stopping takes.
+        threading.Thread(target=process.stop, name="weir-stop", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)

@@ -1,0 +1,177 @@
+"""What the commands stand on: which ZooKeeper, a connection with it, the time. Tests replace parts of it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem
+from reconciler.model.status import Status
+from reconciler.ports import JobWriter, Store, StoreUnavailable
+
+DEFAULT_ZK = "127.0.0.1:2181"
+DEFAULT_ROOT = "/weir"
+CONNECT_S = 4.0
+"""A wrong address has to be told within five seconds, with the time to find out why."""
+
+
+class JobStore(Store, JobWriter, Protocol):
+    """What the commands need of the tree."""
+
+    def list_statuses(self) -> dict[str, Status]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAddresses:
+    """Where a local stack that is up listens, and what it has."""
+
+    state_dir: Path
+    zk: str
+    master: str
+    storage: str
+    flink: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Distributions, by version as specs name it."""
+
+
+def quiet() -> None:
+    """Commands say once what is wrong; the libraries would say it on each attempt."""
+    import structlog
+
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+    if not structlog.is_configured():
+        from reconciler.app import logs
+
+        logs.configure("console", "error")
+
+
+@contextmanager
+def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
+    """A connection for the time of one command."""
+    from state.client import connect
+    from state.zookeeper import ZooKeeperStore
+
+    quiet()
+    try:
+        client = connect(hosts, session_timeout=10.0, timeout=CONNECT_S)
+    except StoreUnavailable:
+        raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
+    try:
+        yield ZooKeeperStore(client, root)
+    finally:
+        client.stop()
+        client.close()
+
+
+def why_not(hosts: str) -> str:
+    """Why no server of `hosts` serves, found by trying; and what to do."""
+    found = []
+    for address in hosts.partition("/")[0].split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
+                found.append(f"{address} accepts connections but does not answer as ZooKeeper")
+        except OSError as error:
+            found.append(f"{address}: {error.strerror or error}")
+    return (
+        f"cannot reach ZooKeeper ({'; '.join(found)}); name it with --zk HOST:PORT or WEIR_ZK, "
+        "or start a local stack: weir local up"
+    )
+
+
+def find_local() -> LocalAddresses | None:
+    """The local stack of the default state directory, if it is up."""
+    from integration.local import control
+    from integration.local.config import Layout, default_state_dir, load_config
+    from integration.local.flink_dist import ensure_flink
+
+    state_dir = default_state_dir()
+    if not (state_dir / "stack.json").exists():
+        return None
+    try:
+        config = load_config(state_dir)
+        if config is None or not control.alive(state_dir, timeout=1.0):
+            return None
+        layout = Layout(config)
+        installed = [ensure_flink(version, cache=config.cache) for version in config.flink_versions]
+    except Exception:  # a broken local stack must not keep anybody from a real one
+        return None
+    flink = {
+        each.series: {"version": each.version, "home": str(each.home), "python": str(each.python)} for each in installed
+    }
+    return LocalAddresses(state_dir, layout.zk, layout.master_url, layout.storage.as_uri(), flink)
+
+
+@dataclass
+class Services:
+    """The object that every command gets."""
+
+    zk: str | None = None
+    root: str | None = None
+    open_store: Callable[[str, str], AbstractContextManager[JobStore]] = open_zookeeper
+    find_local: Callable[[], LocalAddresses | None] = find_local
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def hosts(self) -> str:
+        """Where ZooKeeper is: said, or that of a local stack, or the default."""
+        if self.zk:
+            return check_hosts(self.zk)
+        local = self.find_local()
+        if local is None:
+            return DEFAULT_ZK
+        note(f"using the local stack at {local.zk} ({local.state_dir})")
+        return local.zk
+
+    def path(self) -> str:
+        return check_root(self.root or DEFAULT_ROOT)
+
+    def store(self) -> AbstractContextManager[JobStore]:
+        root = self.path()
+        return self.open_store(self.hosts(), root)
+
+
+def check_hosts(text: str) -> str:
+    """Refuse what cannot be an address before anything waits for it."""
+    servers, slash, chroot = text.partition("/")
+    complete = []
+    for server in servers.split(","):
+        host, separator, port = server.strip().rpartition(":")
+        if not separator:
+            host, port = server.strip(), "2181"
+        if "://" in text or not host or not port.isdigit() or not 0 < int(port) < 65536:
+            raise Problem(f'--zk "{text}" is not an address; write HOST:PORT[,HOST:PORT...]', USAGE)
+        complete.append(f"{host}:{port}")
+    return ",".join(complete) + slash + chroot
+
+
+def check_root(root: str) -> str:
+    if not root.startswith("/") or root.endswith("/") or "//" in root:
+        raise Problem(f'--root "{root}" is not a path; it starts with a slash and does not end with one', USAGE)
+    return root
+
+
+def note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+def connected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that talks to ZooKeeper: takes --zk and --root itself too, and gets `Services` first."""
+
+    @click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...].")
+    @click.option("--root", metavar="PATH", help="Root of the installation.")
+    @click.pass_obj
+    @functools.wraps(command)
+    def wrapped(services: Services, /, zk: str | None, root: str | None, **options: Any) -> Any:
+        return command(replace(services, zk=zk or services.zk, root=root or services.root), **options)
+
+    return wrapped

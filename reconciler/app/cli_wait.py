@@ -1,0 +1,107 @@
+"""`--wait`: look at a job's status until it is what was asked for, cannot become it, or time is up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from reconciler.app import render_views
+from reconciler.app.cli_errors import TIMED_OUT, Problem
+from reconciler.app.cli_services import JobStore, Services
+from reconciler.app.render_views import JobView
+from reconciler.model.record import Lifecycle
+from reconciler.model.spec import JobSpec
+from reconciler.model.units import format_duration, parse_duration
+from reconciler.ports import StoreUnavailable
+
+POLL_S = 0.3
+LIFECYCLES = tuple(each.value for each in Lifecycle)
+STUCK = frozenset({"BLOCKED", "FAILED", "ROLLED_BACK"})
+"""Where a job goes on only when a person does something; so nobody should be kept waiting for it."""
+
+
+def timeout_option(command: Any) -> Any:
+    return click.option(
+        "--timeout", default="5m", show_default=True, callback=_duration, help="How long --wait waits, such as 90s."
+    )(command)
+
+
+def _duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
+def targets(wanted: str, spec: JobSpec) -> frozenset[str]:
+    """The lifecycles that end the waiting; by default what the desired state leads to."""
+    if wanted:
+        return frozenset({wanted.upper()})
+    return frozenset({"SUSPENDED", "FINISHED"} if spec.job.state == "suspended" else {"STABLE", "FINISHED"})
+
+
+def wait_for(services: Services, store: JobStore, name: str, wanted: frozenset[str], timeout_s: float) -> None:
+    """Until the newest desired state is taken up and the job is in one of `wanted`. Raises Problem."""
+
+    def reached(job: JobView) -> bool:
+        status = job.status
+        if job.raw is None:
+            raise Problem(f'"{name}" was deleted meanwhile')
+        if status is None or not job.seen:
+            return False
+        if not status.accepted:
+            raise Problem(f'"{name}": {render_views.why(job)}; correct it and apply it again')
+        if status.lifecycle in wanted:
+            return True
+        if status.lifecycle in STUCK or (status.lifecycle == "FINISHED" and "SUSPENDED" not in wanted):
+            raise Problem(f'"{name}" is {status.lifecycle}: {status.why}; see: weir describe {name}')
+        return False
+
+    _poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)))
+
+
+def wait_deleted(services: Services, store: JobStore, name: str, timeout_s: float) -> None:
+    """Until every task of the job is gone. Raises Problem."""
+
+    def reached(job: JobView) -> bool:
+        if job.raw is not None:
+            raise Problem(f'"{name}" was written again meanwhile; see: weir describe {name}')
+        if job.status is None or job.deleted:
+            return True
+        if job.status.error:
+            raise Problem(f'"{name}" is not deleted: {job.status.error}')
+        return False
+
+    _poll(services, store, name, reached, timeout_s, "DELETED")
+
+
+def _poll(
+    services: Services,
+    store: JobStore,
+    name: str,
+    reached: Callable[[JobView], bool],
+    timeout_s: float,
+    what: str,
+) -> None:
+    deadline = services.monotonic() + timeout_s
+    told = last = ""
+    while True:
+        try:
+            job = render_views.view(name, store.load_job(name), store.load_status(name))
+            if reached(job):
+                return
+            last = render_views.why(job)
+            lifecycle = job.status.lifecycle if job.status else "-"
+            line = f"{name}: {lifecycle}, {' '.join(last.split())}"
+        except StoreUnavailable as error:
+            line = last = f"ZooKeeper does not answer: {error}"
+        if line != told:
+            click.echo(line, err=True)
+            told = line
+        if services.monotonic() >= deadline:
+            waited = format_duration(timeout_s)
+            hint = f"it is worked on further; see: weir describe {name}"
+            raise Problem(f'"{name}" is not {what} after {waited}: {last}; {hint}', TIMED_OUT)
+        services.sleep(POLL_S)
