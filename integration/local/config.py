@@ -186,7 +186,7 @@ def load_config(state_dir: Path) -> LocalConfig | None:
     path = state_dir / "stack.json"
     try:
         return LocalConfig.from_json(json.loads(path.read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, TypeError) as error:
         raise LocalStackError(f"cannot read {path}", str(error), f"rm {path}") from error

@@ -40,7 +40,6 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_KILL_GRACE = 3.0  # seconds; Mesos' default of KillPolicy.grace_period
-TERMINAL = {"TASK_FINISHED", "TASK_FAILED", "TASK_KILLED"}
 _UNITS = {
     "ns": 1e-9,
     "us": 1e-6,

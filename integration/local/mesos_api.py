@@ -47,6 +47,12 @@ def active_agents(leader: Address) -> set[str]:
     return {agent["hostname"] for agent in json.loads(body)["slaves"] if agent.get("active")}
 
 
+def version(address: Address) -> str:
+    """Mesos' version as the server reports it; empty when it does not answer."""
+    status, body = _get(address, "/version")
+    return str(json.loads(body)["version"]) if status == 200 else ""
+
+
 def _get(address: Address, path: str) -> tuple[int, bytes]:
     """Status and body; status 0 when the server does not answer."""
     link = http.client.HTTPConnection(*address, timeout=_TIMEOUT)

@@ -35,7 +35,7 @@ from integration.local.control import ServiceStatus
 from integration.local.errors import ConfigConflict, LocalStackError, NotRunning, ServiceFailed, UnknownService
 from integration.local.flink_dist import FlinkDistribution, ensure_flink, resolve
 from integration.local.native_build import build_launchers
-from integration.local.packages import Java, ensure_java, ensure_native
+from integration.local.packages import Java, ensure_java, ensure_native, find_java
 from integration.local.processes import STACK_MARK, of_stack, sweep_stack, wait_gone
 from integration.local.progress import Progress, Silent
 from integration.local.services import extra_spec, last_line, mesos_specs, zookeeper_specs
@@ -144,6 +144,16 @@ class LocalStack:
     def leader(self) -> mesos_api.MasterInfo | None:
         """The leading master, if one leads."""
         return next((master for master in self.masters() if master.leading), None)
+
+    def versions(self) -> dict[str, str]:
+        """What really runs, asked of the servers themselves."""
+        java = find_java()
+        return {
+            "ZooKeeper": zookeeper.version(("127.0.0.1", self.layout.zk_port(1))),
+            "Mesos": next((v for m in self.masters() if (v := mesos_api.version(m.address))), ""),
+            "Flink": ", ".join(resolve(version) for version in self.config.flink_versions),
+            "Java": java.version if java else "",
+        }
 
     def logs(self, name: str) -> Path:
         """The log of a service ("agent-1", "supervisor")."""

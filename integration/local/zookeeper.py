@@ -84,3 +84,12 @@ def serves(address: tuple[str, int]) -> bool:
         return "Mode: " in four_letter(address, "srvr")
     except OSError:
         return False
+
+
+def version(address: tuple[str, int]) -> str:
+    """ZooKeeper's version as the server reports it; empty when it does not answer."""
+    try:
+        first = four_letter(address, "srvr").splitlines()[0]
+    except (OSError, IndexError):
+        return ""
+    return first.removeprefix("Zookeeper version: ").partition("-")[0]
