@@ -124,9 +124,9 @@ class JobEntry:
         return self.record is not None and self.record.lifecycle is Lifecycle.STABLE
 
 
-def wants(entry: JobEntry) -> bool:
-    """True when the persisted record has tasks to place."""
-    return entry.record is not None and any(not task.placed for task in entry.record.tasks)
+def wants(entry: JobEntry, now: float) -> bool:
+    """True when the persisted record has tasks to place, and their back-off is over."""
+    return entry.record is not None and any(not task.placed and task.not_before <= now for task in entry.record.tasks)
 
 
 def requests(record: Record | None, now: float) -> list[TaskRequest]:

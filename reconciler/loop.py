@@ -136,8 +136,9 @@ class Loop:
         }
 
     def _on_offers(self, event: ev.OffersReceived) -> None:
-        self._offers.add(event.offers, self._now())
-        self._dirty.update(entry.name for entry in self.jobs.values() if wants(entry))
+        now = self._now()
+        self._offers.add(event.offers, now)
+        self._dirty.update(entry.name for entry in self.jobs.values() if wants(entry, now))
 
     def _on_desired(self, event: ev.DesiredLoaded) -> None:
         self._dirty |= self._desired.take(event, self.jobs)
@@ -367,7 +368,7 @@ class Loop:
         self._poller.plan(entry)
 
     def _settle_offers(self, now: float) -> None:
-        due = self._offers.settle(any(wants(entry) for entry in self.jobs.values()), now)
+        due = self._offers.settle(any(wants(entry, now) for entry in self.jobs.values()), now)
         if due is not None:
             self._timers.set("offers", due)
         else:

@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "WEIR_MASTER": ("mesos", "master"),
     "WEIR_STORAGE": ("storage", "uri"),
     "WEIR_REPLICA": ("replica", "name"),
+    "WEIR_LOST_GRACE_S": ("jobs", "lost_grace_s"),
     "WEIR_LOG_FORMAT": ("log", "format"),
     "WEIR_LOG_LEVEL": ("log", "level"),
 }
@@ -81,7 +82,8 @@ class Log(_Section):
 class Jobs(_Section):
     check_files: bool = True
     """Refuse a spec whose `file:` job is not there. Turn off where replicas see other paths than agents."""
-    lost_grace_s: Annotated[float, Field(ge=0)] = 30.0
+    lost_grace_s: Annotated[float, Field(ge=0)] = 10.0
+    """How long a task that Mesos calls unreachable is waited for before another attempt is launched beside it."""
     max_task_cpus: float | None = None
     max_task_memory_mb: int | None = None
 

@@ -19,7 +19,6 @@ from threading import Event as Flag
 
 import structlog
 from kazoo.client import KazooClient
-from state.election import ZooKeeperElection
 
 from integration.flink.adapter import FlinkAdapter
 from integration.flink.config import FlinkDistribution, FlinkSettings
@@ -40,6 +39,7 @@ from reconciler.model.status import LeaderInfo
 from reconciler.ports import Lease
 from reconciler.report import timestamp
 from state.client import connect
+from state.election import ZooKeeperElection
 from state.zookeeper import ZooKeeperStore
 
 log = structlog.get_logger("weir.replica")

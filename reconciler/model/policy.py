@@ -33,7 +33,7 @@ class Policy:
     """Versions (`major.minor`) that the operator has a distribution for."""
     restart_strategies: Mapping[str, RestartStrategy] = field(default_factory=dict)
     placement_strategies: frozenset[str] = frozenset({"spread"})
-    lost_grace_s: float = 30.0
+    lost_grace_s: float = 10.0
     """How long an unreachable TaskManager is waited for before it is replaced."""
     kill_retry_s: float = 10.0
     kill_grace_s: float = 10.0
