@@ -315,7 +315,8 @@ class MemoryStore:
                 if self.tree.records or self.tree.schema is not None:
                     raise StoreError("the desired tree is missing although this installation was set up")
                 self.tree.create_jobs_node()
-            jobs = self.tree.jobs or {}
+            jobs = self.tree.jobs
+            assert jobs is not None
             found = jobs[name].version if name in jobs else None
             if expected is not None and found != expected:
                 raise VersionConflict(f'the spec of "{name}" has version {found}, not {expected}')
