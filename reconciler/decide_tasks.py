@@ -38,7 +38,7 @@ def absorb_deaths(turn: Turn) -> None:
         if not task.placed or seen is None or not seen.state.dead:
             continue
         turn.replace_task(task, None)
-        if task.kill_since is not None or not _matters(turn, task):
+        if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
         said = _said(task, seen)
         if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS:
@@ -55,6 +55,15 @@ def _matters(turn: Turn, task: Task) -> bool:
         and task.generation == generation.number
         and generation.terminal is None
         and generation.ending is None
+    )
+
+
+def _replaced(turn: Turn, task: Task) -> bool:
+    """A newer attempt stands in for it already; that was charged when it was wanted."""
+    return any(
+        (other.role, other.generation, other.index) == (task.role, task.generation, task.index)
+        and other.attempt > task.attempt
+        for other in turn.record.tasks
     )
 
 

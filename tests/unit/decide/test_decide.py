@@ -127,6 +127,19 @@ def test_an_unreachable_taskmanager_is_waited_for_and_then_replaced(state: TaskS
     assert gone in job.of(Role.TASK_MANAGER), "silence is not death: the old attempt stays on record"
 
 
+def test_a_replaced_attempt_that_turns_out_dead_is_charged_only_once() -> None:
+    job = Scenario()
+    job.bring_up()
+    gone = job.of(Role.TASK_MANAGER)[0]
+    job.mesos(gone, TaskState.UNREACHABLE)
+    job.now += job.policy.lost_grace_s
+    job.settle()
+    job.mesos(gone, TaskState.GONE)
+    job.settle()
+    assert job.record is not None
+    assert job.record.restarts.total == 1
+
+
 def test_f20_a_taskmanager_that_comes_back_before_its_replacement_runs_cancels_it() -> None:
     job = Scenario()
     job.bring_up()
