@@ -1,8 +1,8 @@
 """Which processes belong to a stack, and how they are ended: by what /proc says, never by name.
 
 A process is ours when its environment carries the mark of this state directory (what the supervisor starts),
-when it runs in a sandbox of this state directory (Mesos sets MESOS_SANDBOX or MESOS_DIRECTORY for executors, and
-tasks inherit it), or when it descends from one that is.
+when it works for a sandbox of this state directory (Mesos names that to executors, whose tasks inherit it, and to
+its helpers), or when it descends from one that is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 STACK_MARK = "WEIR_LOCAL_STACK"
-_SANDBOX_MARKS = ("MESOS_SANDBOX", "MESOS_DIRECTORY")
+_SANDBOX_MARKS = ("MESOS_SANDBOX", "MESOS_DIRECTORY", "MESOS_CONTAINERIZER_RUNTIME_DIRECTORY")
+_FETCHER_MARK = "MESOS_FETCHER_INFO"  # JSON that names the sandbox
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -67,7 +68,9 @@ def of_sandboxes(agent_dir: Path) -> set[int]:
 
 def _in_sandbox(env: dict[str, str], under: Path) -> bool:
     prefix = f"{under}/"
-    return any(env.get(name, "").startswith(prefix) for name in _SANDBOX_MARKS)
+    if any(env.get(name, "").startswith(prefix) for name in _SANDBOX_MARKS):
+        return True
+    return f'"sandbox_directory":"{prefix}' in env.get(_FETCHER_MARK, "")
 
 
 def _find(belongs: Callable[[dict[str, str]], bool]) -> set[int]:

@@ -36,8 +36,7 @@ int main(int, char** argv) {
       process::Owned<slave::CSIServer>(),
       Option<process::network::internal::Socket<process::network::unix::Address>>(), Option<mesos::Authorizer*>());
 
-  // ProcessBase is a virtual base too; its offset is the third entry before the vtable's functions.
-  const std::ptrdiff_t* vtable = *reinterpret_cast<std::ptrdiff_t* const*>(agent);
-  process::spawn(reinterpret_cast<process::ProcessBase*>(reinterpret_cast<char*>(agent) + vtable[-3]), false);
+  spawnProcess(build<VersionProcess>());
+  spawnProcess(agent);
   sleepForEver();
 }

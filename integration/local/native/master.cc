@@ -80,6 +80,7 @@ int main(int, char** argv) {
   const std::string registry = environment("WEIR_REGISTRY_FILE");
   if (!registry.empty()) shareRegistry(registry);
 
+  spawnProcess(build<VersionProcess>());
   local::launch(*flags, nullptr);
   sleepForEver();
 }

@@ -127,6 +127,12 @@ struct Files {
   char storage[kRoom];
 };
 
+// Serves /version.
+struct VersionProcess {
+  VersionProcess();
+  char storage[kRoom];
+};
+
 namespace logging {
 struct Flags {
   char storage[kRoom];
@@ -216,6 +222,12 @@ inline void loadFlags(void* object, int slot, const char* prefix, int argc, cons
   auto* base = reinterpret_cast<flags::FlagsBase*>(static_cast<char*>(object) + vtable[-slot]);
   const Outcome loaded = base->load(Option<std::string>(std::string(prefix)), argc, argv, true, false);
   if (loaded.state != 0) unwrap(loaded, "loading flags", 40);  // the value is a vector here: 24 bytes
+}
+
+// Starts one of libprocess' actors. ProcessBase is a virtual base; its offset is the third entry before the functions.
+inline void spawnProcess(void* object) {
+  const std::ptrdiff_t* vtable = *static_cast<std::ptrdiff_t* const*>(object);
+  process::spawn(reinterpret_cast<process::ProcessBase*>(static_cast<char*>(object) + vtable[-3]), false);
 }
 
 inline std::string environment(const char* name, const char* fallback = "") {
