@@ -1,0 +1,166 @@
+"""`python -m reconciler.app.demo [--keep | --down]`.
+
+The last line of stdout is `demo: ok — …` and the exit code 0, or the reason and where the logs are, and the code is
+not 0: 1 something did not come as it should, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+from rich.console import Console
+
+from integration.local.errors import LocalStackError
+from integration.local.progress import Terminal
+from integration.local.stack import LocalStack
+from reconciler.app.demo import ground
+from reconciler.app.demo.harness import Installation
+from reconciler.app.demo.report import failure
+from reconciler.app.demo.scenario import JOB, Outcome, Scenario
+from reconciler.app.demo.story import DemoFailed, Story
+from reconciler.ports import StoreError
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The exit code."""
+    options = _parser().parse_args(argv)
+    directory: Path = options.dir.expanduser().absolute()
+    # The demo narrates; what its parts log goes to the logs of the stack.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+    try:
+        with _interruptible():
+            return down(directory) if options.down else run(directory, keep=options.keep)
+    except KeyboardInterrupt:
+        print("demo: interrupted; nothing is left running", flush=True)  # noqa: T201
+        return INTERRUPTED
+    except (DemoFailed, LocalStackError, StoreError, OSError) as error:
+        print(f"demo: failed — {error}", flush=True)  # noqa: T201
+        return 1
+
+
+def run(directory: Path, *, keep: bool = False) -> int:
+    """Set everything up, tell the story, clear up."""
+    console = Console(highlight=False)
+    story = Story(console)
+    with ground.claimed(directory):
+        console.print(f"[bold]Weir[/] — a Flink job on Mesos that misses no row. Everything is below {directory}")
+        stack = ground.new_stack(directory, keep=keep)
+        kept = False
+        try:
+            outcome = tell(stack, directory, story, keep=keep)
+            kept = keep
+        finally:
+            if not kept:
+                _clear(directory, console)
+        story.summary()
+        if kept:
+            _look_around(stack, console)
+    print(f"demo: {'ok' if outcome.ok else 'failed'} — {outcome.line()}", flush=True)  # noqa: T201
+    return 0 if outcome.ok else 1
+
+
+def tell(stack: LocalStack, directory: Path, story: Story, *, keep: bool = False) -> Outcome:
+    """The story on a stack that is not up yet. What goes wrong is reported in full before it is raised."""
+    with story.step("A local stack: ZooKeeper, two Mesos masters, two agents") as step:
+        stack.up(Terminal(story.console))
+        for name, version in stack.versions().items():
+            story.say(f"{name} {version}")
+        step.result = f"ZooKeeper {stack.zk}, Mesos {stack.master_url}"
+    with Installation(stack, directory) as installation:
+        try:
+            installation.start()
+            scenario = Scenario(installation, directory / "data", story)
+            outcome = scenario.run()
+            if not keep:
+                scenario.delete()
+        except (DemoFailed, LocalStackError) as error:
+            story.summary()
+            failure(installation, JOB, error, story.console)
+            raise
+    return outcome
+
+
+def down(directory: Path) -> int:
+    """End a demo that runs, and whatever one has left; logs stay."""
+    if (pid := ground.end_running(directory)) is not None:
+        print(f"demo: process {pid} was told to end, and did")  # noqa: T201
+    ground.clear(directory, purge=False)
+    print("demo: nothing is running")  # noqa: T201
+    return 0
+
+
+def _clear(directory: Path, console: Console) -> None:
+    """Nothing may interrupt this: what it leaves running, nobody else would stop."""
+    with _deaf():
+        began = time.monotonic()
+        ground.clear(directory, purge=False)
+        console.print(f"\n[dim]everything was stopped in {time.monotonic() - began:.1f} s[/]")
+
+
+def _look_around(stack: LocalStack, console: Console) -> None:
+    state = stack.state_dir
+    for line in (
+        "the stack stays up. Look around:",
+        f'  eval "$({Path(sys.executable).parent / "weir"} local --state-dir {state} env)"',
+        f"  {Path(sys.executable).parent / 'weir'} --zk {stack.zk} get",
+        f"  {state / 'bin' / 'zkCli.sh'} get /weir/status/{JOB}",
+        f"  logs: {state / 'logs'}",
+        "and stop it: make demo-down",
+    ):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends the demo as Ctrl-C does: by way of clearing up."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reconciler.app.demo", description="Weir's demo.")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--down", action="store_true", help="stop whatever a demo left running")
+    what.add_argument("--keep", action="store_true", help="leave the stack up at the end, and say how to look around")
+    parser.add_argument(
+        "--dir", type=Path, default=ground.default_directory(), help="where everything is kept (WEIR_DEMO_DIR)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(BrokenPipeError):
+        code = main()
+        sys.stdout.flush()
+        sys.exit(code)
+    os._exit(1)
