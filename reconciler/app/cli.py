@@ -115,7 +115,7 @@ def report(error: BaseException) -> int:
     return code
 
 
-@click.group(cls=WeirGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("weir", cls=WeirGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--zk", metavar="HOSTS", envvar="WEIR_ZK", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK).")
 @click.option("--root", metavar="PATH", envvar="WEIR_ROOT", help="Root of the installation (WEIR_ROOT).  [/weir]")
 @click.pass_context

@@ -11,6 +11,7 @@ from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.render_views import JobView
 from reconciler.ports import StoreError
+from state.layout import check_name
 
 NOBODY_LEADS = "no replica leads, so nothing is acted on; start one: weir run"
 
@@ -76,9 +77,10 @@ def load_views(store: JobStore) -> list[JobView]:
 def load_view(store: JobStore, name: str) -> JobView:
     """One job. Raises Problem when there is none of that name, with the nearest that exists."""
     try:
-        raw, status = store.load_job(name), store.load_status(name)
+        check_name(name)
     except ValueError as error:
         raise Problem(f"{error}; see the jobs that exist: weir get", NOT_FOUND) from None
+    raw, status = store.load_job(name), store.load_status(name)
     if raw is None and status is None:
         raise unknown(store, name)
     return render_views.view(name, raw, status)

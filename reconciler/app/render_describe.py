@@ -145,7 +145,8 @@ def _running(facts: Facts) -> Iterator[tuple[str, str]]:
         since = f", started {_time(generation.started_at)}" if generation else ""
         yield "generation", f"{status.generation}{since}"
     if generation is not None:
-        yield "runs", _summary(generation.spec)
+        same = facts.job.spec is not None and not facts.differences
+        yield "runs", "what is desired" if same else _summary(generation.spec)
         if generation.ending is not None:
             ending = generation.ending
             yield "being ended", f"{ending.reason.value} by {ending.mode.value}, attempt {ending.attempt}"
