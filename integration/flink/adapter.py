@@ -97,7 +97,7 @@ class FlinkAdapter:
             # A job that failed before it had a plan is listed, but its details are an HTTP 500 for
             # ever; of one that is being initialised they are so for a moment.
             if listed.terminal or listed in _NO_DETAILS_YET:
-                return replace(known, failure=self._failure(target) if listed is JobState.FAILED else None)
+                return replace(known, failure=self._failure(target, listed))
             raise
 
     def _details(self, target: FlinkTarget, known: FlinkObservation) -> FlinkObservation:
@@ -118,15 +118,20 @@ class FlinkAdapter:
             latest_checkpoint_path=checkpoints.latest_path,
             latest_checkpoint_at=checkpoints.latest_at,
             restored_from=checkpoints.restored_from,
-            failure=None if details.running else self._failure(target),
+            failure=None if details.running else self._failure(target, details.state),
             flink_restarts=restarts,
         )
 
-    def _failure(self, target: FlinkTarget) -> str | None:
+    def _failure(self, target: FlinkTarget, state: JobState) -> str | None:
+        """The root exception; of a job that never got as far as to have tasks only its result knows it."""
+        job = f"/jobs/{target.job_id}"
         try:
-            return observe.failure(self._rest.get(target.url, f"/jobs/{target.job_id}/exceptions?maxExceptions=1"))
+            found = observe.failure(self._rest.get(target.url, f"{job}/exceptions?maxExceptions=1"))
+            if found is None and state is JobState.FAILED:
+                found = observe.result_failure(self._rest.get(target.url, f"{job}/execution-result"))
         except (FlinkUnreachable, FlinkRefused):
             return None
+        return found
 
     def _state(self, target: FlinkTarget) -> JobState | None:
         """The job's state in the list of jobs; None when the right JobManager does not list it (yet).

@@ -100,6 +100,12 @@ def failure(body: Mapping[str, Any]) -> str | None:
     return root_cause(str(newest.get("stacktrace") or newest.get("exceptionName", ""))) or None
 
 
+def result_failure(body: Mapping[str, Any]) -> str | None:
+    """The cause in `/jobs/:id/execution-result`, in one line."""
+    cause = (body.get("job-execution-result") or {}).get("failure-cause") or {}
+    return root_cause(str(cause.get("stack-trace") or cause.get("class") or "")) or None
+
+
 def restarts(body: Sequence[Mapping[str, Any]]) -> int:
     """`numRestarts` of `/jobs/:id/metrics`; 0 until Flink has collected it once."""
     values = [int(float(metric["value"])) for metric in body if "value" in metric]
