@@ -147,7 +147,7 @@ class ZooKeeperElection:
             node = self._calls.wait("joining the election", create).rsplit("/", 1)[-1]
         except NoNodeError:
             raise StoreError(f"{self._layout.election} is missing; the layout was not created") from None
-        _log.info("election.joined", node=node)
+        _log.debug("election.joined", node=node)
 
     def _lead(self, own: str, info: LeaderInfo) -> ZooKeeperLease | None:
         """Take the next epoch; None when something changed meanwhile and it is to be looked at again."""

@@ -36,11 +36,14 @@ from state.client import (
     NodeExistsError,
     NoNodeError,
     TransactionRefused,
+    connect,
 )
 from state.codec import CodecError, decode_leader
 from state.desired import DesiredReader
 from state.history import check_size, deletes_record, encode_change
 from state.layout import Layout, check_name, read_events, read_record, read_status
+
+__all__ = ["ZooKeeperStore", "check_schema", "connect"]
 
 _log = structlog.get_logger(__name__)
 

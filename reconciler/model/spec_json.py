@@ -20,8 +20,6 @@ _YAML_LINE = re.compile(r"^(---|[A-Za-z_][\w.-]*:(\s|$)|- )", re.MULTILINE)
 
 def load_object(data: bytes, name: str = "NAME") -> dict[str, Any]:
     """The JSON object in `data`; raises `SpecInvalid`. `name` only makes the hints concrete."""
-    if not data.strip():
-        raise _invalid("the znode is empty", f"write the job's spec into it: {_APPLY}")
     if len(data) > MAX_SPEC_BYTES:
         raise _invalid(
             f"the znode holds {len(data)} bytes, a spec has at most {MAX_SPEC_BYTES}",
@@ -39,6 +37,8 @@ def load_object(data: bytes, name: str = "NAME") -> dict[str, Any]:
 
 def load_text(text: str, name: str = "NAME") -> dict[str, Any]:
     """The JSON object in `text`; raises `SpecInvalid`."""
+    if not text.strip():
+        raise _invalid("the znode is empty", f"write the job's spec into it: {_APPLY}")
     duplicates: list[str] = []
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -423,3 +423,35 @@ def test_the_granted_session_time_out_bounds_the_lease(zookeeper: Any) -> None:
     finally:
         client.stop()
         client.close()
+
+
+def test_a_tree_that_was_never_set_up_takes_a_users_first_job(zookeeper: Any) -> None:
+    root = f"{zookeeper.layout.root}/fresh"
+    user = ZooKeeperStore(zookeeper.admin, root)
+    assert user.load_jobs().czxid is None
+
+    user.put_job("orders", b"{}")
+    user.ensure_layout()
+
+    assert set(user.load_jobs().specs) == {"orders"}
+
+
+def test_a_chroot_in_the_address_is_a_tree_of_its_own(zookeeper: Any, eventually: Eventually) -> None:
+    zookeeper.admin.create(f"{zookeeper.layout.root}/chroot")
+    client = connect(f"{zookeeper.hosts}{zookeeper.layout.root}/chroot", session_timeout=4.0)
+    try:
+        store = ZooKeeperStore(client)
+        store.ensure_layout()
+        announced: list[Any] = []
+        store.watch(announced.append)
+        store.put_job("orders", b"1")
+        store.load_jobs()
+        announced.clear()
+        store.put_job("orders", b"2")
+
+        eventually(lambda: announced)
+        assert store.load_jobs().specs["orders"].data == b"2"
+        assert zookeeper.nodes("jobs") == set()
+    finally:
+        client.stop()
+        client.close()

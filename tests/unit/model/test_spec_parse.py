@@ -85,6 +85,8 @@ def test_a_byte_order_mark_is_tolerated() -> None:
     [
         (b"", "is empty", "weir apply -f"),
         (b" \n\t", "is empty", "weir apply -f"),
+        (b"\x1c", "is empty", "weir apply -f"),
+        (b"\xef\xbb\xbf", "is empty", "weir apply -f"),
         (b'{"a": "\xff"}', "not hold UTF-8 text (byte 7 is 0xff)", "LC_ALL=C.UTF-8"),
         (b"{" + b" " * MAX_SPEC_BYTES, f"has at most {MAX_SPEC_BYTES}", "into a file"),
         (b"flinkVersion: '2.2'\njob:\n  type: python\n", "holds YAML", "znodes hold JSON only"),
