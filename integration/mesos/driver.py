@@ -19,9 +19,7 @@ from integration.mesos.detector import MasterDetector
 from integration.mesos.errors import AcceptUnclear
 from integration.mesos.offers import Launch, OfferBook, plan_accept
 from integration.mesos.scheduler import SchedulerDriver
-from reconciler.model.events import (
-    TaskUpdate,
-)
+from reconciler.model.events import TaskUpdate
 from reconciler.model.resources import TaskInfo
 from reconciler.ports import ClusterUnavailable, EventSink
 
