@@ -13,7 +13,7 @@ from dataclasses import replace
 import structlog
 from kazoo.client import KazooClient
 
-from integration.flink import ha, observe, storage
+from integration.flink import ha, observe, operations, storage
 from integration.flink.ha import HaData, ZooKeeperSilent
 from integration.flink.rest import NotFound, NotServing, RestClient
 from reconciler.model.decision import FindRestorePoint
@@ -93,7 +93,7 @@ class FlinkAdapter:
         )
         try:
             return self._details(target, known)
-        except FlinkUnreachable:
+        except (FlinkUnreachable, FlinkRefused):
             # A job that failed before it had a plan is listed, but its details are an HTTP 500 for
             # ever; of one that is being initialised they are so for a moment.
             if listed.terminal or listed in _NO_DETAILS_YET:
@@ -210,6 +210,16 @@ class FlinkAdapter:
             return
         self._rest.patch(target.url, f"/jobs/{target.job_id}?mode=cancel")
         log.info("flink.cancel_requested", job_id=target.job_id)
+
+    def rescale(self, target: FlinkTarget, parallelism: int) -> None:
+        self._require_running(target)
+        operations.rescale(self._rest, target, parallelism)
+
+    def dispose(self, target: FlinkTarget, path: str) -> None:
+        try:
+            operations.dispose(self._rest, target, path)
+        except storage.StorageError as error:
+            raise FlinkUnreachable(f"storage: {error}") from error
 
     def _require_running(self, target: FlinkTarget) -> None:
         state = self._require_listed(target)

@@ -63,7 +63,7 @@ class FakeFlink(FakeWorld):
     ) -> FlinkObservation:
         registered = cluster.registered(self.now, self.timing)
         running = job.running_since is not None
-        parallelism = self._leader(cluster).parallelism
+        parallelism = self._parallelism(cluster)
         return FlinkObservation(
             at=self.now,
             reachable=True,
@@ -100,6 +100,24 @@ class FakeFlink(FakeWorld):
         job.state, job.running_since = JobState.CANCELLING, None
         job.epoch += 1
         self._in_job(cluster, self.timing.cancel, lambda: self._end(cluster, JobState.CANCELED))
+
+    def rescale(self, target: FlinkTarget, parallelism: int) -> None:
+        cluster = self._listed(target)
+        job = cluster.job
+        if job is None or job.state.terminal:
+            raise FlinkRefused(f"job {target.job_id} is {job.state if job else None} already")
+        if not self.adaptive:
+            raise FlinkRefused("the job's scheduler does not support resource requirements")
+        if cluster.requested == parallelism:
+            return
+        self.calls.append(("rescale", target.job_id))
+        cluster.requested = parallelism
+        self._in_job(cluster, self.timing.deploy, lambda: self._rescaled(cluster))
+
+    def dispose(self, target: FlinkTarget, path: str) -> None:
+        self._serving(target)
+        if self.snapshots.pop(normal(path), None) is not None:
+            self.calls.append(("dispose", path))
 
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         if self.zookeeper_down or self.storage_down:

@@ -125,6 +125,8 @@ class Cluster:
     pointers: tuple[str, ...] = ()
     """Checkpoints in the HA metadata."""
     next_checkpoint: int = 1
+    requested: int | None = None
+    """Parallelism asked for through the resource requirements; kept with the HA data."""
     leader_url: str | None = None
 
     def registered(self, now: float, timing: Timing) -> list[Process]:

@@ -183,7 +183,7 @@ class FakeWorld:
         if job is None or job.state not in (JobState.CREATED, JobState.RESTARTING) or job.running_since is not None:
             return
         slots = sum(tm.slots for tm in cluster.registered(self.now, self.timing))
-        if slots >= self._leader(cluster).parallelism:
+        if slots >= self._parallelism(cluster):
             job.epoch += 1
             job.state = JobState.RUNNING
             self._in_job(cluster, self.timing.deploy, lambda: self._run(cluster))
@@ -282,10 +282,19 @@ class FakeWorld:
         assert cluster.leader is not None
         return cluster.job_managers[cluster.leader]
 
+    def _parallelism(self, cluster: Cluster) -> int:
+        return cluster.requested or self._leader(cluster).parallelism
+
+    def _rescaled(self, cluster: Cluster) -> None:
+        """The adaptive scheduler restarts the tasks from the latest checkpoint; nobody counts that as a failure."""
+        self._interrupt(cluster, "rescaled")
+        if cluster.job is not None:
+            cluster.job.restarts -= 1
+
     def _used(self, cluster: Cluster) -> list[Process]:
         used, slots = [], 0
         for process in cluster.registered(self.now, self.timing):
-            if slots < self._leader(cluster).parallelism:
+            if slots < self._parallelism(cluster):
                 used.append(process)
                 slots += process.slots
         return used

@@ -141,7 +141,7 @@ class FlinkRenderer:
     def _job_manager(
         self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution
     ) -> tuple[tuple[str, ...], tuple[FetchUri, ...]]:
-        spec = generation.spec
+        spec, version = generation.spec, flink_version(generation.spec.flink_version)
         rest, rpc, blob = (str(port) for port in task.ports)
         parts = memory.job_manager_memory(spec.job_manager.memory * memory.MIB, spec.flink_configuration)
         bind = _bind_host(task.address or "", distribution)
@@ -149,12 +149,12 @@ class FlinkRenderer:
         decided = {
             **config.high_availability(self._settings, generation.cluster_id),
             **config.job_configuration(self._settings, record, generation),
-            **flink_version(spec.flink_version).owned,
+            **version.owned,
             **parts.configuration(),
             "high-availability.jobmanager.port": rpc,
             "jobmanager.rpc.address": task.address or "",
             "jobmanager.rpc.port": rpc,
-            "jobmanager.bind-host": bind,
+            "jobmanager.bind-host": "0.0.0.0" if version.blobs_on_localhost else bind,
             "rest.address": task.address or "",
             "rest.port": rest,
             "rest.bind-address": bind,

@@ -61,6 +61,9 @@ class RestClient:
     def post(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
         return self._call("POST", url, path, body)
 
+    def put(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
+        return self._call("PUT", url, path, body)
+
     def patch(self, url: str, path: str) -> Any:
         return self._call("PATCH", url, path, None)
 

@@ -26,6 +26,8 @@ class FlinkVersion:
     """Defaults of the adaptive scheduler; a user may override them."""
     owned: Mapping[str, str] = field(default_factory=dict)
     """Keys of this version that the operator decides."""
+    blobs_on_localhost: bool = False
+    """The program's own client uploads to the blob server at "localhost", whatever its address is."""
 
 
 # Ten minutes without resources is a full cluster, not a failed job: Weir says what is missing, so
@@ -46,7 +48,9 @@ _SCHEDULER_2 = {
 }
 
 VERSIONS: Mapping[str, FlinkVersion] = {
-    "1.20": FlinkVersion("1.20", "jobgraphs", application_results=False, scheduler=_SCHEDULER_1),
+    "1.20": FlinkVersion(
+        "1.20", "jobgraphs", application_results=False, scheduler=_SCHEDULER_1, blobs_on_localhost=True
+    ),
     "2.2": FlinkVersion("2.2", "execution-plans", application_results=False, scheduler=_SCHEDULER_2),
     "2.3": FlinkVersion(
         "2.3",
