@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,9 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
         pytestconfig.stash[_VERSIONS] = attached.versions()
         yield attached
         return
-    config = LocalConfig(
-        state_dir=tmp_path_factory.mktemp("stack"), port_base=None, task_port_base=None, owner_pid=os.getpid()
-    )
+    config = LocalConfig(state_dir=tmp_path_factory.mktemp("stack"), port_base=None, owner_pid=os.getpid())
     local = LocalStack(config)
     try:
         local.up()
@@ -61,7 +59,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test on the stack shows the ends of the stack's logs."""
     report = yield
     local = item.config.stash.get(_STACK, None)

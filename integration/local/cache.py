@@ -39,7 +39,9 @@ def make_dir(path: Path, purpose: str) -> Path:
     return path
 
 
-def require_disk(path: Path, need: int, purpose: str) -> None:
+def require_disk(
+    path: Path, need: int, purpose: str, remedy: str = "put the cache elsewhere: export WEIR_CACHE=/some/larger/place"
+) -> None:
     """Refuses when the file system of ``path`` has less than ``need`` bytes free."""
     existing = path
     while not existing.exists():
@@ -49,7 +51,7 @@ def require_disk(path: Path, need: int, purpose: str) -> None:
         raise NotEnoughDisk(
             f"not enough disk for {purpose}",
             f"{existing} has {free / GIB:.1f} GiB free and {need / GIB:.1f} GiB are needed",
-            "free some space, or put the cache elsewhere: export WEIR_CACHE=/some/larger/place",
+            f"free some space, or {remedy}",
         )
 
 

@@ -81,7 +81,11 @@ def _port(_context: click.Context, _parameter: click.Parameter, value: str | Non
 @click.option("--masters", type=click.IntRange(1, 9), help="Mesos masters; ZooKeeper elects one.  [default: 2]")
 @click.option("--zookeepers", type=click.IntRange(1, 9), help="ZooKeeper servers, an odd number.  [default: 1]")
 @click.option("--port-base", callback=_port, help="First port of the services, or auto.  [default: 21800]")
-@click.option("--task-port-base", callback=_port, help="First port that agents offer, or auto.  [default: 31000]")
+@click.option(
+    "--task-port-base",
+    callback=_port,
+    help="First port that agents offer, or auto.  [default: 31000 with the default port base, else auto]",
+)
 @click.option("--resources", help='Of each agent, e.g. "cpus:4;mem:4096;disk:10000".')
 @click.option("--flink", "flink_versions", multiple=True, help="Flink version, repeatable.  [default: 2.2]")
 @click.option("--no-install", is_flag=True, help="Never install system packages; say the command instead.")
@@ -93,6 +97,8 @@ def up(state_dir: Path, /, no_install: bool, flink_versions: tuple[str, ...], **
     config = load_config(state_dir) or LocalConfig(state_dir=state_dir)
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     chosen |= {name: None for name, value in chosen.items() if value == -1}  # auto
+    if "port_base" in chosen:  # stored task ports belong to the stored port base
+        chosen.setdefault("task_port_base", None)
     if flink_versions:
         chosen["flink_versions"] = flink_versions
     chosen["owner_pid"] = None  # a stack that was started from here belongs to nobody

@@ -19,6 +19,7 @@ from integration.local.flink_dist import DEFAULT_SERIES
 
 DEFAULT_PORT_BASE = 21800
 DEFAULT_TASK_PORT_BASE = 31000
+DEFAULT_NETWORK = "127.0.0"
 PORTS_PER_STACK = 100  # services of one stack lie in [port_base, port_base + 100)
 
 # Offsets from the port base. Those of replicas and tools belong to the callers of add_service.
@@ -38,7 +39,8 @@ def default_state_dir() -> Path:
 class LocalConfig:
     """What a local stack consists of.
 
-    ``port_base=None`` (and ``task_port_base=None``) choose free ranges, so that stacks can run side by side.
+    ``port_base=None`` chooses a free range, so that stacks can run side by side. ``task_port_base=None`` does the
+    same for the ports that agents offer; only the stack on the default port base offers those from 31000.
     Durations are seconds. ``agent_resources`` and ``agent_attributes`` are by agent number, from 1; an agent without
     an entry gets ``resources`` and ``rack:r<number>``. ``ports`` are added to the resources by the stack.
     ``owner_pid``: the whole stack stops when that process ends (tests, demos).
@@ -49,9 +51,9 @@ class LocalConfig:
     masters: int = 2
     agents: int = 2
     port_base: int | None = DEFAULT_PORT_BASE
-    task_port_base: int | None = DEFAULT_TASK_PORT_BASE
+    task_port_base: int | None = None
     ports_per_agent: int = 200
-    agent_network: str = "127.0.0"  # agent N listens on <network>.<10 + N>
+    agent_network: str = DEFAULT_NETWORK  # agent N listens on <network>.<10 + N>
     resources: str = "cpus:4;mem:4096;disk:10000"
     agent_resources: Mapping[int, str] = field(default_factory=dict)
     agent_attributes: Mapping[int, str] = field(default_factory=dict)

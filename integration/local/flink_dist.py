@@ -115,9 +115,7 @@ def _install(home: Path, version: str, progress: Progress) -> None:
     python = home / "bin" / "python"
     log_path = home.parent / f"{version}.log"
     with progress.bar(f"Apache Flink {version} (pip)", _INSTALLED_SIZE) as bar, log_path.open("w") as out:
-        # setuptools < 81: 1.20 and 2.x build or import pkg_resources, which later ones no longer have.
         argv = [str(python), "-m", "pip", "install", "--progress-bar", "off", f"apache-flink=={version}"]
-        argv.append("setuptools<81")
         pip = subprocess.Popen(argv, stdout=out, stderr=subprocess.STDOUT)
         done = threading.Event()
         try:

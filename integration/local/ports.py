@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from integration.local.config import AGENT, PORTS_PER_STACK, LocalConfig
+from integration.local.config import (
+    AGENT,
+    DEFAULT_NETWORK,
+    DEFAULT_PORT_BASE,
+    DEFAULT_TASK_PORT_BASE,
+    PORTS_PER_STACK,
+    LocalConfig,
+)
 from integration.local.errors import PortTaken
 
 # Below Linux' ephemeral ports (from 32768), above what servers usually use. Slot k of a range belongs to slot k
@@ -98,6 +105,8 @@ class Claim:
 
 def choose(config: LocalConfig) -> tuple[LocalConfig, Claim | None]:
     """``config`` with its ports chosen, and the claim on them (None when they were given)."""
+    if config.task_port_base is None and config.port_base == DEFAULT_PORT_BASE:
+        config = replace(config, task_port_base=DEFAULT_TASK_PORT_BASE)
     if config.port_base is not None and config.task_port_base is not None:
         return config, None
     directory = Path(tempfile.gettempdir()) / "weir-local-ports"
@@ -108,7 +117,7 @@ def choose(config: LocalConfig) -> tuple[LocalConfig, Claim | None]:
         except OSError:
             continue
         chosen = _in_slot(config, slot)
-        if _slot_is_free(chosen):
+        if config.port_base is not None or _slot_is_free(chosen):
             return chosen, claim
         claim.close()
     raise PortTaken(
@@ -129,7 +138,7 @@ def _in_slot(config: LocalConfig, slot: int) -> LocalConfig:
         port_base=base,
         task_port_base=tasks,
         ports_per_agent=per_agent,
-        agent_network=f"127.0.{slot + 1}",
+        agent_network=f"127.0.{slot + 1}" if config.agent_network == DEFAULT_NETWORK else config.agent_network,
     )
 
 

@@ -172,7 +172,7 @@ class LocalStack:
         """
         self._progress = progress = progress or Silent()
         make_dir(self.state_dir, "state of the local stack")
-        require_disk(self.state_dir, _STATE_DISK, "the local stack")
+        require_disk(self.state_dir, _STATE_DISK, "the local stack", "choose another place: --state-dir DIR")
         install = self.config.install_packages
         java = ensure_java(progress, install=install)
         ensure_native(progress, install=install)

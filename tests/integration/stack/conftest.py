@@ -68,7 +68,8 @@ class Scheduler:
         self.events.put({"type": "CLOSED"})
 
     def call(self, call: Json) -> None:
-        connection = http.client.HTTPConnection(*self.address, timeout=DEADLINE)
+        host, port = self.address
+        connection = http.client.HTTPConnection(host, port, timeout=DEADLINE)
         headers = {**_HEADERS, "Mesos-Stream-Id": self.stream_id}
         body = json.dumps({**call, "framework_id": self.framework_id})
         connection.request("POST", "/api/v1/scheduler", body, headers)
@@ -155,7 +156,7 @@ def scheduler(stack: LocalStack) -> Iterator[Callable[..., Scheduler]]:
 @pytest.fixture
 def small_config(tmp_path: Path) -> LocalConfig:
     """A stack of one's own, for tests that stop it: one master, one agent, free ports."""
-    return LocalConfig(state_dir=tmp_path / "own", masters=1, agents=1, port_base=None, task_port_base=None)
+    return LocalConfig(state_dir=tmp_path / "own", masters=1, agents=1, port_base=None)
 
 
 @pytest.fixture

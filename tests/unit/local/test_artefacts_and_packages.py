@@ -41,7 +41,7 @@ def test_a_damaged_egg_in_the_cache_never_becomes_a_library(tmp_path: Path) -> N
 
 
 def test_a_full_disk_is_refused_before_anything_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 30))
+    monkeypatch.setattr("shutil.disk_usage", lambda _path: SimpleNamespace(free=1 << 30))
     with pytest.raises(NotEnoughDisk, match=r"1\.0 GiB free and 3\.0 GiB are needed.*WEIR_CACHE"):
         flink_dist.ensure_flink("2.2", cache=tmp_path)
 
@@ -130,8 +130,8 @@ def test_without_java_the_exact_command_is_said(monkeypatch: pytest.MonkeyPatch)
 
 def test_without_root_the_command_starts_with_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "find_java", lambda: None)
-    monkeypatch.setattr(packages.shutil, "which", lambda _name: "/usr/bin/apt-get")
-    monkeypatch.setattr(packages.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/apt-get")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(MissingRequirement, match="no Java runtime was found; sudo apt-get install"):
         packages.ensure_java(Silent())
 

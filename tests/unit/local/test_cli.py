@@ -53,7 +53,7 @@ def test_a_taken_port_ends_up_as_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     )
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        result = run(tmp_path, "up", "--port-base", str(port - 10), "--task-port-base", "12000")
+        result = run(tmp_path, "up", "--port-base", str(port - 10))
     assert result.exit_code == 1
     assert f"error: port {port} for zk-1 is taken" in result.stderr
     assert "Traceback" not in result.output

@@ -17,12 +17,17 @@ from integration.local.mesos_env import agent_environment, master_environment
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    return Layout(LocalConfig(state_dir=tmp_path, agents=3))
+    return Layout(LocalConfig(state_dir=tmp_path, agents=3, task_port_base=31000))
 
 
 def test_the_settings_survive_being_stored(tmp_path: Path) -> None:
     config = LocalConfig(
-        state_dir=tmp_path, agents=3, agent_attributes={2: "rack:r9"}, flink_versions=("1.20", "2.2"), port_base=30000
+        state_dir=tmp_path,
+        agents=3,
+        agent_attributes={2: "rack:r9"},
+        flink_versions=("1.20", "2.2"),
+        port_base=30000,
+        task_port_base=31000,
     )
     Layout(config).save()
     assert load_config(tmp_path) == config
@@ -45,7 +50,7 @@ def test_impossible_settings_are_refused(settings: dict[str, int]) -> None:
 
 
 def test_every_address_of_a_stack_is_its_own(tmp_path: Path) -> None:
-    layout = Layout(LocalConfig(state_dir=tmp_path, zookeepers=9, masters=9, agents=20))
+    layout = Layout(LocalConfig(state_dir=tmp_path, zookeepers=9, masters=9, agents=20, task_port_base=31000))
     found = [port for addresses in layout.service_addresses().values() for _, port in addresses]
     assert len(found) == len(set(found))
     assert all(layout.base <= port < layout.base + 80 for port in found), "the last 20 belong to callers"
@@ -63,6 +68,7 @@ def test_agents_have_hosts_attributes_and_disjoint_ports_of_their_own(layout: La
 def test_resources_attributes_and_flags_can_be_chosen(tmp_path: Path) -> None:
     config = LocalConfig(
         state_dir=tmp_path,
+        task_port_base=31000,
         agent_resources={2: "cpus:1;mem:512"},
         agent_attributes={2: "zone:z"},
         mesos_flags={"logging_level": "WARNING"},
@@ -119,8 +125,21 @@ def test_two_stacks_choose_different_ranges_and_a_claim_ends_with_its_file(tmp_p
 
 
 def test_given_ports_are_taken_as_they_are(tmp_path: Path) -> None:
-    config = LocalConfig(state_dir=tmp_path)
+    config = LocalConfig(state_dir=tmp_path, port_base=30000, task_port_base=30100)
     assert ports.choose(config) == (config, None)
+
+
+def test_the_default_stack_has_fixed_ports(tmp_path: Path) -> None:
+    config, claim = ports.choose(LocalConfig(state_dir=tmp_path))
+    assert (config.port_base, config.task_port_base, config.agent_network, claim) == (21800, 31000, "127.0.0", None)
+
+
+def test_a_stack_on_other_ports_offers_other_task_ports_too(tmp_path: Path) -> None:
+    config, claim = ports.choose(LocalConfig(state_dir=tmp_path, port_base=30000))
+    assert claim is not None
+    claim.close()
+    assert config.port_base == 30000
+    assert config.task_port_base not in (None, 31000)
 
 
 def test_agents_share_the_task_range_of_a_chosen_slot(tmp_path: Path) -> None:
