@@ -103,7 +103,7 @@ class FlinkAdapter:
     def _details(self, target: FlinkTarget, known: FlinkObservation) -> FlinkObservation:
         job = f"/jobs/{target.job_id}"
         details = observe.vertices(self._rest.get(target.url, job))
-        checkpoints = observe.checkpoints(self._rest.get(target.url, f"{job}/checkpoints"), target.job_id)
+        checkpoints = self._checkpoints(target)
         registered, busy = observe.task_managers(self._rest.get(target.url, "/taskmanagers"))
         restarts = observe.restarts(self._rest.get(target.url, f"{job}/metrics?get=numRestarts"))
         return replace(
@@ -121,6 +121,14 @@ class FlinkAdapter:
             failure=None if details.running else self._failure(target, details.state),
             flink_restarts=restarts,
         )
+
+    def _checkpoints(self, target: FlinkTarget) -> observe.Checkpoints:
+        """A job without checkpointing is answered with 404."""
+        try:
+            body = self._rest.get(target.url, f"/jobs/{target.job_id}/checkpoints")
+        except NotFound:
+            return observe.Checkpoints()
+        return observe.checkpoints(body, target.job_id)
 
     def _failure(self, target: FlinkTarget, state: JobState) -> str | None:
         """The root exception; of a job that never got as far as to have tasks only its result knows it."""

@@ -100,6 +100,16 @@ def test_a_job_state_of_running_does_not_say_that_tasks_run(bench: Bench) -> Non
     assert (seen.job_state, seen.vertices_running) == (JobState.RUNNING, False)
 
 
+def test_a_job_without_checkpointing_is_seen_running(bench: Bench) -> None:
+    bench.healthy()
+    body = {"errors": ["RestHandlerException: Checkpointing has not been enabled."]}
+    bench.server.answer(f"/jobs/{bench.job_id}/checkpoints", body, 404)
+
+    seen = bench.adapter.observe(bench.target, (), 1.0)
+
+    assert (seen.vertices_running, seen.completed_checkpoints) == (True, 0)
+
+
 def test_after_a_failover_the_restored_checkpoint_is_the_latest(bench: Bench) -> None:
     bench.healthy()
     path = f"file:/c/{bench.job_id}/chk-9"
