@@ -455,3 +455,22 @@ def test_a_chroot_in_the_address_is_a_tree_of_its_own(zookeeper: Any, eventually
     finally:
         client.stop()
         client.close()
+
+
+def test_f02_a_contender_whose_node_vanished_does_not_take_the_lead(zookeeper: Any) -> None:
+    replica = zookeeper.replica()
+    commit = replica.election._calls.commit
+
+    def after_losing_the_node(what: str, transaction: Any) -> Any:
+        replica.election._calls.commit = commit
+        for node in zookeeper.nodes("leader/election"):
+            zookeeper.admin.delete(f"{zookeeper.layout.election}/{node}")
+        return commit(what, transaction)
+
+    replica.election._calls.commit = after_losing_the_node
+
+    lease = replica.lead()
+
+    assert lease.fence.epoch == 1
+    assert len(zookeeper.nodes("leader/election")) == 1
+    assert lease.may_act()
