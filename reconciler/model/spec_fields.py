@@ -11,6 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -25,10 +26,6 @@ NOT_YET: Mapping[str, str] = {
     "kind=SessionJob": "session clusters are not supported yet; run the job as an Application",
     "job.type=sql": "SQL scripts are not supported yet; use python or jar",
     "secrets": "secrets are not supported yet",
-    "snapshots.interval": "periodic savepoints are not supported yet; Flink's own checkpoints are",
-    "snapshots.cron": "periodic savepoints are not supported yet; Flink's own checkpoints are",
-    "health.rollback": "automatic rollback is not supported yet",
-    "health.checkpointStall": "watching for stalled checkpoints is not supported yet",
     "placement.constraints": "placement constraints are not supported yet",
     "placement.role": "roles other than * are not supported yet",
     "jobManager.replicas>1": "standby JobManagers are not supported yet",
@@ -65,6 +62,7 @@ _STAND_INS: Mapping[str, Any] = {"job.type": "jar", "job.uri": "/", "flinkVersio
 """What stands for a required field that is missing or wrong while the rest is looked at."""
 
 
+@cache
 def section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     """The model of the section `name` of `model`, or None when that is a plain field."""
     found = fields(model).get(name)
@@ -72,7 +70,8 @@ def section(model: type[BaseModel], name: str) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+@cache
+def fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
     """The fields of a model under the names that users write."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
