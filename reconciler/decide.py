@@ -74,7 +74,8 @@ def _decide_new(desired: Desired, old: Record | None, seen: Observation, now: fl
 
 def _new_record(name: str, ref: SpecRef, spec: JobSpec, old: Record | None) -> Record:
     tombstones = () if old is None else old.tombstones
-    return Record(name, ids.job_uid(name, ref.czxid), ref, spec=spec, tombstones=tombstones)
+    nonce = spec.job.savepoint_trigger_nonce  # only a change of it asks for a savepoint
+    return Record(name, ids.job_uid(name, ref.czxid), ref, spec=spec, savepoint_nonce=nonce, tombstones=tombstones)
 
 
 def _take_up_spec(turn: Turn) -> None:
@@ -86,6 +87,7 @@ def _take_up_spec(turn: Turn) -> None:
         return
     if desired.spec != record.spec:
         turn.unblock()
+        turn.update(rolled_back=None)
     turn.update(seen=desired.ref, spec=desired.spec)
 
 

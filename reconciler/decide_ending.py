@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import decide_running, decide_tasks
+from reconciler import decide_running, decide_snapshots, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.decision import CancelJob, StopWithSavepoint
@@ -106,7 +106,7 @@ def follow(turn: Turn) -> None:
     _note_terminal(turn, flink)
     operation = _operation(turn, flink)
     if operation is not None and operation.path is not None:
-        _note_savepoint(turn, operation.path, flink)
+        decide_snapshots.remember(turn, operation.path, turn.ending.trigger_id, turn.ending.reason.value.lower(), flink)
     if not _ended(turn):
         _drive(turn, flink, operation)
         return
@@ -130,26 +130,6 @@ def _note_terminal(turn: Turn, flink: FlinkObservation | None) -> None:
 def _operation(turn: Turn, flink: FlinkObservation | None) -> Operation | None:
     trigger = turn.ending.trigger_id
     return flink.operations.get(trigger) if flink is not None and trigger is not None else None
-
-
-def _note_savepoint(turn: Turn, path: str, flink: FlinkObservation | None) -> None:
-    """A completed savepoint is remembered before anything is destroyed, also if the stop failed (faults 41, 42)."""
-    if any(snapshot.path == path for snapshot in turn.record.snapshots):
-        return
-    generation = turn.generation
-    known = [s.checkpoint_id for s in turn.record.snapshots if s.generation == generation.number]
-    latest = flink.latest_checkpoint_id if flink is not None else None
-    snapshot = Snapshot(
-        SnapshotKind.SAVEPOINT,
-        path,
-        generation.number,
-        max([*known, latest or 0]) + 1,
-        turn.ending.trigger_id,
-        turn.now,
-        turn.ending.reason.value,
-    )
-    turn.update(snapshots=(*turn.record.snapshots, snapshot))
-    turn.event("SAVEPOINT_COMPLETED", f"savepoint of generation {generation.number}: {path}")
 
 
 def _ended(turn: Turn) -> bool:
@@ -265,7 +245,7 @@ def _no_longer_wanted(turn: Turn) -> bool:
         return True  # `onDelete` decides how it ends, not the mode of an upgrade that nobody waits for
     if turn.spec.job.state == "suspended":
         return False
-    return diff_class(turn.generation.spec, turn.spec) <= DiffClass.IGNORE
+    return diff_class(turn.generation.spec, turn.target) <= DiffClass.IGNORE
 
 
 # The restore point
@@ -336,7 +316,7 @@ def _remember(turn: Turn, found: list[Snapshot]) -> None:
 def _finished_meanwhile(turn: Turn) -> None:
     """The job reached its own end while it was being stopped: there is nothing to restore and nothing to start."""
     reason = turn.ending.reason
-    turn.update_generation(ending=None, spec=turn.spec)
+    turn.update_generation(ending=None, spec=turn.target)
     turn.event("FINISHED", f"generation {turn.generation.number} finished by itself before {reason.value} took effect")
     decide_running.keep(turn)
 
@@ -356,7 +336,7 @@ def _finish(turn: Turn) -> None:
         turn.update(resume=restore)
         turn.wait("suspended" + (f"; will resume from {restore.path}" if restore else ""))
     else:
-        decide_running.start_generation(turn, restore)
+        decide_running.start_generation(turn, restore, rollback=reason is EndReason.ROLLBACK)
         turn.wait(f"starting generation {turn.generation.number}")
 
 
@@ -367,7 +347,7 @@ def _origin(restore: Snapshot | None) -> str:
 def _forget_generation(turn: Turn) -> None:
     decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
     retire(turn)
-    turn.update(generation=None)
+    turn.update(generation=None, savepoint=None)
 
 
 def retire(turn: Turn) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler import decide_ending, decide_tasks
+from reconciler import decide_ending, decide_health, decide_scaling, decide_snapshots, decide_tasks
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model import ids
 from reconciler.model.observation import FlinkObservation, JobState
@@ -10,7 +10,6 @@ from reconciler.model.record import (
     EndMode,
     EndReason,
     Generation,
-    Lifecycle,
     Role,
     Snapshot,
     SnapshotKind,
@@ -36,17 +35,18 @@ def start_or_rest(turn: Turn) -> None:
         start_generation(turn, turn.record.resume)
 
 
-def start_generation(turn: Turn, restore: Snapshot | None) -> None:
+def start_generation(turn: Turn, restore: Snapshot | None, rollback: bool = False) -> None:
     """Open the next generation from one explicit restore point; its tasks are wanted from now on."""
     record = turn.record
     number = record.next_generation
     generation = Generation(
         number,
-        turn.spec,
+        turn.target,
         ids.flink_job_id(record.uid, number),
         ids.cluster_id(record.name, record.uid, number),
         turn.now,
         restore,
+        rollback=rollback and turn.target != turn.spec,
     )
     turn.update(generation=generation, next_generation=number + 1, resume=None)
     origin = f"from {restore.path}" if restore else "without a restore point"
@@ -69,11 +69,18 @@ def keep(turn: Turn) -> None:
         if flink.job_state is not None and flink.job_state.terminal:
             _ended_by_itself(turn, flink)
             return
-    if _leave_for_spec(turn):
+    decide_snapshots.clean_up(turn, flink)
+    if _leave_for_spec(turn, flink):
         return
     if turn.record.blocked is not None:
         turn.wait(turn.record.blocked_why)
         return
+    if decide_scaling.follow(turn, flink):
+        return
+    if decide_health.judge_readiness(turn) or decide_health.restart_if_unhealthy(turn, flink):
+        return
+    decide_health.replace_unregistered(turn, flink)
+    decide_snapshots.take(turn, flink)
     decide_tasks.ensure(turn)
     if turn.generation.terminal is not None:  # the job result store told of an end that nobody saw
         _at_rest(turn)
@@ -82,14 +89,20 @@ def keep(turn: Turn) -> None:
     _say_what_is_awaited(turn, flink)
 
 
-def _leave_for_spec(turn: Turn) -> bool:
-    """Begin to end the generation if the newest spec asks for that."""
-    running, wanted = turn.generation.spec, turn.spec
+def _leave_for_spec(turn: Turn, flink: FlinkObservation | None) -> bool:
+    """Begin to end the generation if the newest spec asks for that; a savepoint in flight is waited for."""
+    running, wanted = turn.generation.spec, turn.target
+    leaving = wanted.job.state == "suspended" or diff_class(running, wanted) >= DiffClass.SCALE
+    if leaving and decide_snapshots.in_flight(turn, flink):
+        turn.wait("waiting for the savepoint that is being written, before the job is changed")
+        return False
     if wanted.job.state == "suspended":
         decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
         return True
     kind = diff_class(running, wanted)
-    if kind in (DiffClass.SCALE, DiffClass.UPGRADE):
+    if kind is DiffClass.SCALE and decide_scaling.possible(flink):
+        decide_scaling.begin(turn, wanted)
+    elif kind in (DiffClass.SCALE, DiffClass.UPGRADE):
         decide_ending.begin(turn, EndReason.UPGRADE, describe(changes(running, wanted)))
         return True
     if kind is DiffClass.IGNORE:
@@ -137,7 +150,7 @@ def _at_rest(turn: Turn) -> None:
     decide_tasks.kill_generation(turn, "the job has finished")
     decide_ending.retire(turn)
     turn.wait("finished")
-    if turn.spec.job.state == "running" and diff_class(generation.spec, turn.spec) >= DiffClass.SCALE:
+    if turn.spec.job.state == "running" and diff_class(generation.spec, turn.target) >= DiffClass.SCALE:
         decide_ending.begin(turn, EndReason.UPGRADE, "changed after it had finished", EndMode.NONE)
 
 
@@ -182,7 +195,7 @@ def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
         turn.wait(f"the job is {flink.job_state.value}; waiting until all of its tasks run")
     elif checkpointing_on(generation) and not generation.checkpointed:
         turn.wait("running; waiting for the first checkpoint")
-    elif turn.record.lifecycle is not Lifecycle.STABLE:
+    elif not stable(turn):
         turn.wait("running; waiting to be stable")
     turn.wait("running and stable")
 

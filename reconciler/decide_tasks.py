@@ -28,7 +28,7 @@ NOT_CHARGED_REASONS = frozenset(
 )
 """Mesos reasons that are nobody's failure: the launch never happened, or maintenance moved the task."""
 
-_NAMES = {Role.JOB_MANAGER: "JobManager", Role.TASK_MANAGER: "TaskManager"}
+NAMES = {Role.JOB_MANAGER: "JobManager", Role.TASK_MANAGER: "TaskManager"}
 
 
 def absorb_deaths(turn: Turn) -> None:
@@ -70,7 +70,7 @@ def _replaced(turn: Turn, task: Task) -> bool:
 def _said(task: Task, seen: TaskObservation) -> str:
     detail = f": {seen.message}" if seen.message else ""
     reason = f" ({seen.reason})" if seen.reason else ""
-    return f"{_NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}{reason}{detail}"
+    return f"{NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}{reason}{detail}"
 
 
 def ensure(turn: Turn) -> None:
@@ -81,7 +81,7 @@ def ensure(turn: Turn) -> None:
         for index in range(count):
             _ensure_one(turn, role, index, [task for task in tasks if task.index == index])
         for task in tasks:
-            if task.index >= count:
+            if task.index >= count and turn.generation.scaling_since is None:
                 turn.kill(task, "no longer needed")
 
 
@@ -153,16 +153,24 @@ def find_restore_point(turn: Turn) -> FindRestorePoint:
         generation.job_id,
         generation.cluster_id,
         checkpoint_dir(turn.policy.storage, record.uid, generation.number),
-        generation.ending.directory if generation.ending else None,
+        _trigger_directory(turn),
         tuple(sorted(paths)),
     )
+
+
+def _trigger_directory(turn: Turn) -> str | None:
+    """Where a savepoint that was asked for last may lie, whether anybody heard of its end or not."""
+    ending, pending = turn.generation.ending, turn.record.savepoint
+    if ending is not None and ending.directory is not None:
+        return ending.directory
+    return pending.directory if pending is not None else None
 
 
 def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
     due = seen.since + turn.policy.lost_grace_s
     if turn.now < due:
         turn.wake(due)
-        turn.wait(f"{_NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}; waiting for its agent")
+        turn.wait(f"{NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}; waiting for its agent")
         return
     turn.event(
         "TASK_UNREACHABLE",
@@ -180,7 +188,7 @@ def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: T
         return
     if not newest.placed:
         turn.kill(newest, "the earlier attempt is back")
-        turn.event("TASK_BACK", f"{_NAMES[role]} {newest.index} is back on {back[0].hostname}; nothing is launched")
+        turn.event("TASK_BACK", f"{NAMES[role]} {newest.index} is back on {back[0].hostname}; nothing is launched")
         return
     flink = turn.flink()
     if flink is None or not _runs(turn, newest):
@@ -213,13 +221,13 @@ def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
     due = (task.placed_at or turn.now) + timeout
     if turn.now < due:
         turn.wake(due)
-        turn.wait(f"{_NAMES[task.role]} {task.index} was launched on {task.hostname}; waiting until it runs")
+        turn.wait(f"{NAMES[task.role]} {task.index} was launched on {task.hostname}; waiting until it runs")
         return
     assert task.task_id is not None
     turn.emit(ReconcileTask(task.task_id, task.agent_id))
-    turn.wait(f"{_NAMES[task.role]} {task.index} is not running {timeout:g} s after its launch; asking Mesos")
+    turn.wait(f"{NAMES[task.role]} {task.index} is not running {timeout:g} s after its launch; asking Mesos")
     if turn.now >= due + timeout / 2:
-        said = f"{_NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
+        said = f"{NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
         turn.event("LAUNCH_TIMEOUT", said, warning=True)
         turn.kill(task, said)
         charge(turn, said)

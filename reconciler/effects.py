@@ -16,17 +16,19 @@ from reconciler.jobs import JobEntry
 from reconciler.model.decision import (
     CancelJob,
     CleanUpGeneration,
+    DisposeSavepoint,
     Effect,
     FindRestorePoint,
     KillTask,
     ReconcileTask,
+    RescaleJob,
     StopWithSavepoint,
     TriggerSavepoint,
     WakeAt,
 )
 from reconciler.model.events import EffectDone, Event, RestoreFound
 from reconciler.model.policy import Policy
-from reconciler.ports import Cluster, Flink, FlinkTarget, PortError, Trigger
+from reconciler.ports import Cluster, Flink, FlinkRefused, FlinkTarget, PortError, Trigger
 from reconciler.report import job_manager_url
 
 log = structlog.get_logger("weir.effects")
@@ -109,6 +111,10 @@ class Effects:
             case TriggerSavepoint():
                 trigger = Trigger(effect.trigger_id, effect.directory)
                 return "flink", partial(self._none, self._flink.trigger_savepoint, target, trigger)
+            case DisposeSavepoint():
+                return "flink", partial(self._none, self._flink.dispose, target, effect.path)
+            case RescaleJob():
+                return "flink", partial(self._none, self._flink.rescale, target, effect.parallelism)
             case CancelJob():
                 return "flink", partial(self._none, self._flink.cancel, target)
         return None
@@ -124,6 +130,8 @@ class Effects:
 def _run(job: str, key: str, work: Callable[[], Event | None]) -> Event:
     try:
         return work() or EffectDone(job, key)
+    except FlinkRefused as error:
+        return EffectDone(job, key, str(error), refused=True)
     except PortError as error:
         return EffectDone(job, key, f"{type(error).__name__}: {error}")
     except Exception as error:

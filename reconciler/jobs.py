@@ -12,6 +12,8 @@ from reconciler.model.record import Lifecycle, Record, Role
 from reconciler.model.resources import PORTS, TaskInfo, TaskRequest
 from reconciler.model.status import JobEvent, Status
 
+RESTART_SAMPLES = 256
+
 
 @dataclass(slots=True)
 class Launch:
@@ -58,6 +60,9 @@ class JobEntry:
     restore: RestoreView | None = None
     cleaned: set[str] = field(default_factory=set)
     waiting: str | None = None
+    disposed: set[str] = field(default_factory=set)
+    rescale_refused: str | None = None
+    flink_restarts: tuple[tuple[float, int], ...] = ()
     newer_task: str | None = None
     """A live task of this job that its record cannot know: the record was restored from an old backup."""
     pending: Pending | None = None
@@ -82,6 +87,9 @@ class JobEntry:
             restore=self.restore,
             cleaned=frozenset(self.cleaned),
             waiting=self.waiting,
+            disposed=frozenset(self.disposed),
+            rescale_refused=self.rescale_refused,
+            flink_restarts=self.flink_restarts,
             newer_task=self.newer_task,
         )
 
@@ -93,7 +101,7 @@ class JobEntry:
         self.unanswered &= known
         job_id = record.generation.job_id if record and record.generation else None
         if self.flink is not None and self.flink.job_id != job_id:
-            self.flink, self.unreachable_since = None, None
+            self.flink, self.unreachable_since, self.rescale_refused, self.flink_restarts = None, None, None, ()
 
     def note_update(self, update: TaskUpdate, now: float) -> None:
         """A status of one of this job's tasks. An equal state keeps its time; a death is final (fault 21)."""
@@ -112,9 +120,18 @@ class JobEntry:
         if seen.reachable:
             self.unreachable_since = None
             self.flink = seen
+            self._sample_restarts(seen)
         elif self.unreachable_since is None:
             self.unreachable_since = seen.at
         return True
+
+    def _sample_restarts(self, seen: FlinkObservation) -> None:
+        """Keep (time, count) where the count changed; a count that fell is another JobManager's."""
+        samples = self.flink_restarts
+        if samples and seen.flink_restarts < samples[-1][1]:
+            samples = ()
+        if not samples or seen.flink_restarts != samples[-1][1]:
+            self.flink_restarts = (*samples, (seen.at, seen.flink_restarts))[-RESTART_SAMPLES:]
 
     def has_task(self, task_id: str) -> bool:
         return self.record is not None and any(task.task_id == task_id for task in self.record.tasks)

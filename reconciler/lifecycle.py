@@ -14,8 +14,8 @@ def name(turn: Turn) -> None:
     """Set `record.lifecycle`, and tell of a change."""
     before = turn.record.lifecycle
     after = _name(turn)
-    if after is Lifecycle.STABLE:
-        turn.why = "running and stable"
+    if after is Lifecycle.ROLLED_BACK:
+        turn.why = "the last stable spec runs again; the desired one did not become stable, change it to try anew"
     if after is not before:
         turn.update(lifecycle=after)
         turn.event(after.value, turn.why or after.value.lower())
@@ -41,6 +41,8 @@ def _name(turn: Turn) -> Lifecycle:
 
 
 def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
+    if not generation.was_running and generation.rollback:
+        return Lifecycle.ROLLING_BACK
     if not generation.was_running:
         return Lifecycle.CREATED if generation.number == 1 else Lifecycle.UPGRADING
     since = turn.seen.unreachable_since
@@ -50,4 +52,6 @@ def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
         turn.wake(since + SILENCE_S)
         if turn.record.lifecycle in (Lifecycle.STABLE, Lifecycle.RECONCILING):
             return turn.record.lifecycle
-    return Lifecycle.STABLE if decide_running.stable(turn) else Lifecycle.DEPLOYED
+    if not decide_running.stable(turn):
+        return Lifecycle.ROLLING_BACK if generation.rollback else Lifecycle.DEPLOYED
+    return Lifecycle.ROLLED_BACK if turn.target != turn.spec else Lifecycle.STABLE

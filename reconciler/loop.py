@@ -188,7 +188,13 @@ class Loop:
         elif kind == "cleanup" and event.error is None:
             entry.cleaned.add(rest)
             self._dirty.add(entry.name)
-        elif kind in ("stop", "savepoint", "cancel"):
+        elif kind == "dispose" and (event.error is None or event.refused):
+            entry.disposed.add(rest)
+            self._dirty.add(entry.name)
+        elif kind == "rescale" and event.refused:
+            entry.rescale_refused = event.error
+            self._dirty.add(entry.name)
+        elif kind in ("stop", "savepoint", "cancel", "rescale"):
             self._poller.plan(entry)
 
     def _on_takeover(self, event: ev.RecordsLoaded | ev.FrameworkIdSaved | ev.Subscribed | ev.Disconnected) -> None:

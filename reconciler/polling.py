@@ -38,10 +38,12 @@ class Poller:
             return
         entry.polling = True
         generation = entry.record.generation
-        ending = generation.ending
+        ending, pending = generation.ending, entry.record.savepoint
         triggers = []
         if ending is not None and ending.trigger_id is not None and ending.directory is not None:
             triggers.append(Trigger(ending.trigger_id, ending.directory, stop=True))
+        if pending is not None:
+            triggers.append(Trigger(pending.trigger_id, pending.directory))
         self._submit("flink", partial(self._observe, entry.name, generation.number, target, triggers))
 
     def _observe(self, job: str, generation: int, target: FlinkTarget, triggers: list[Trigger]) -> Event:

@@ -236,6 +236,14 @@ class Flink(Protocol):
 
     def cancel(self, target: FlinkTarget) -> None: ...
 
+    def rescale(self, target: FlinkTarget, parallelism: int) -> None:
+        """Change the job's resource requirements; FlinkRefused when its scheduler cannot."""
+        ...
+
+    def dispose(self, target: FlinkTarget, path: str) -> None:
+        """Dispose of a savepoint, waiting for the end; one that is gone already is disposed of."""
+        ...
+
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         """Read HA metadata, checkpoints and savepoints of an ended generation. Never raises for silence."""
         ...

@@ -37,6 +37,17 @@ class Turn:
         return self.record.spec
 
     @property
+    def target(self) -> JobSpec:
+        """What a generation is to run: the desired state, or the last stable one while that is rolled back.
+
+        A spec that failed is not tried again until somebody changes it.
+        """
+        record = self.record
+        if record.rolled_back is None or record.stable_spec is None or record.rolled_back != record.spec:
+            return self.spec
+        return record.stable_spec
+
+    @property
     def generation(self) -> Generation:
         assert self.record.generation is not None
         return self.record.generation

@@ -49,6 +49,8 @@ class FakeWorld:
         self.fail_savepoints = 0
         """So many of the next savepoints and stops fail and write nothing."""
         self.break_stops = 0
+        self.adaptive = True
+        """Whether jobs take another parallelism while they run."""
         """So many of the next stops write their savepoint, then fail, and the job with them (FLINK-33522)."""
         self._job_clusters: dict[str, str] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []

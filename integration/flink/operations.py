@@ -26,7 +26,8 @@ def rescale(rest: RestClient, target: FlinkTarget, parallelism: int) -> None:
     """
     vertices = rest.get(target.url, f"/jobs/{target.job_id}")["vertices"]
     wanted = {
-        vertex["id"]: {"parallelism": {"lowerBound": 1, "upperBound": _bound(vertex, parallelism)}} for vertex in vertices
+        vertex["id"]: {"parallelism": {"lowerBound": 1, "upperBound": _bound(vertex, parallelism)}}
+        for vertex in vertices
     }
     path = f"/jobs/{target.job_id}/resource-requirements"
     if _same(rest.get(target.url, path), wanted):

@@ -124,7 +124,7 @@ class Replica:
         runner = ThreadRunner(events.put)
         clock = LeaderClock()
         detector = detector_for(self._checked.master)
-        cluster = MesosCluster(self._mesos_config(), detector, lambda: not lease.lost())
+        cluster = MesosCluster(self._mesos_config(), detector, lease.may_act)
         loop = Loop(self._parts(cluster, runner, clock), lease, events.put)
         try:
             self._store.watch(events.put)

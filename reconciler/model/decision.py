@@ -69,6 +69,29 @@ class TriggerSavepoint:
 
 
 @dataclass(frozen=True, slots=True)
+class DisposeSavepoint:
+    """Ask a running JobManager to dispose of a savepoint that nothing refers to any more."""
+
+    path: str
+
+    @property
+    def key(self) -> str:
+        return f"dispose/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class RescaleJob:
+    """Change the parallelism of the running job through its resource requirements (adaptive scheduler)."""
+
+    job_id: str
+    parallelism: int
+
+    @property
+    def key(self) -> str:
+        return f"rescale/{self.job_id}/{self.parallelism}"
+
+
+@dataclass(frozen=True, slots=True)
 class CancelJob:
     """Ask Flink to cancel the job."""
 
@@ -147,7 +170,7 @@ class EmitEvent:
 
 
 Effect = (
-    KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint
+    KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint | DisposeSavepoint | RescaleJob
     | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
 )  # fmt: skip
 

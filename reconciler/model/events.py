@@ -190,6 +190,8 @@ class EffectDone:
     job: str
     key: str
     error: str | None = None
+    refused: bool = False
+    """With `error`: the other side understood and said no, so trying again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,12 @@ class Observation:
     """Kept only while decisions go on asking for it, so it is never older than what made them ask."""
     cleaned: frozenset[str] = frozenset()
     """Job ids of ended generations whose HA data and job result were removed."""
+    disposed: frozenset[str] = frozenset()
+    """Paths of savepoints that were disposed of."""
+    rescale_refused: str | None = None
+    """Why Flink refused to change the parallelism in place, if it did."""
+    flink_restarts: tuple[tuple[float, int], ...] = ()
+    """(time, Flink's own restart count) as sampled from one JobManager; bounded, oldest first."""
     newer_task: str | None = None
     """A live task that only a newer record could know (fault 64)."""
     waiting: str | None = None

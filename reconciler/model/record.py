@@ -99,6 +99,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentAttribute:
+    """One attribute of an agent, as text."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One wanted or placed Mesos task. An attempt number that was placed is never used again."""
 
@@ -120,6 +128,8 @@ class Task:
     kill_since: float | None = None
     """Set when the operator decided to kill it; the kill is repeated until the task is terminal."""
     kill_why: str | None = None
+    attributes: tuple[AgentAttribute, ...] = ()
+    """Attributes of the agent that the job's constraints named when it was placed."""
 
     @property
     def placed(self) -> bool:
@@ -146,6 +156,19 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingSavepoint:
+    """A savepoint of the running job that was asked for; persisted before Flink hears of it (fault 39)."""
+
+    trigger_id: str
+    directory: str
+    reason: str
+    """"manual" or "periodic"."""
+    since: float
+    attempt: int = 1
+    not_before: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One lineage step: it starts from one explicit restore point and has ids of its own."""
 
@@ -162,6 +185,12 @@ class Generation:
     """How often a JobManager was wanted; above 0 a relaunch has to look at the HA metadata first."""
     checkpointed: bool = False
     """True once this generation completed a checkpoint: from then on it has state of its own to lose."""
+    rollback: bool = False
+    """Started to get back to the last stable spec."""
+    late: bool = False
+    """Not STABLE within `health.readinessTimeout`; told once."""
+    scaling_since: float | None = None
+    """Set while the running job is being brought to the parallelism of `spec` in place."""
     terminal: str | None = None
     """The globally terminal Flink state that was seen (FINISHED, CANCELED, FAILED). It proves S1."""
     ending: Ending | None = None
@@ -178,6 +207,14 @@ class Retired:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedAgent:
+    """An agent on which a task of the job failed."""
+
+    agent_id: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Restarts:
     """The restart budget; it survives a change of leader."""
 
@@ -188,8 +225,16 @@ class Restarts:
     next_at: float = 0.0
     """No replacement is placed before this time."""
     recent: tuple[float, ...] = ()
-    """Times of the latest failures, bounded."""
+    """Times of the latest failures, bounded; those that fell into a back-off count with the one before."""
     reason: str | None = None
+    delay: float = 0.0
+    """Seconds of the last back-off; `next_at` is never trusted to be further away than that (fault 59)."""
+    failed_agents: tuple[FailedAgent, ...] = ()
+    """Where the latest failures were, bounded: placing avoids these agents for a while."""
+    gave_up: bool = False
+    """True once the strategy gave up; when a person lets the job go on, its budget starts afresh."""
+    problem: str | None = None
+    """What is wrong with the strategy, so that the same trouble is told once (fault 57)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +262,15 @@ class Record:
     retired: tuple[Retired, ...] = ()
     tasks: tuple[Task, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    savepoint: PendingSavepoint | None = None
+    savepoint_nonce: int = 0
+    """The last `job.savepointTriggerNonce` that was carried out."""
+    next_savepoint: int = 1
+    last_savepoint_at: float | None = None
+    disposing: tuple[str, ...] = ()
+    """Paths of aged-out savepoints that Flink is asked to dispose of."""
+    rolled_back: JobSpec | None = None
+    """A desired state that did not become stable; not tried again until it changes."""
     restarts: Restarts = field(default_factory=Restarts)
     next_attempt: int = 1
     """The next unused attempt number of this job; it only grows."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
+from croniter import croniter
+
 from reconciler.model import flink_keys
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_errors import SpecLimits, problem, shown
@@ -226,6 +228,20 @@ def _backoff(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa:
         )
 
 
+def _periods(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    cron, interval = spec.snapshots.cron, spec.snapshots.interval
+    if cron is not None and (len(cron) > 100 or not croniter.is_valid(cron)):
+        yield problem(
+            "snapshots.cron",
+            f"{shown(cron)} is not a cron expression",
+            'write five fields in UTC: minute hour day month weekday, such as "0 */6 * * *"',
+        )
+    if interval is not None and interval < 10.0:
+        yield problem(
+            "snapshots.interval", "savepoints more often than every 10 s are refused", "use checkpoints instead"
+        )
+
+
 def _session(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     if spec.session is not None and spec.kind != "SessionJob":
         yield problem("session", f"belongs to kind SessionJob, this is {spec.kind}", "leave it out")
@@ -237,6 +253,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("job.type", "job.pyFiles"), _py_files),
     (("job.type", "job.args"), _args),
     (("job.initialSavepointPath", "snapshots.savepointDir"), _directories),
+    (("snapshots.cron", "snapshots.interval"), _periods),
     (("env", "user"), _environment),
     (("flinkConfiguration",), _configuration),
     (

@@ -75,6 +75,8 @@ class Scenario:
         """The JobManager of the current generation says this."""
         running = more.pop("vertices_running", state is JobState.RUNNING)
         self.unreachable_since = None
+        if state is not None:
+            more.setdefault("task_managers", frozenset(task.task_id for task in self.of(Role.TASK_MANAGER)))
         self.flink = FlinkObservation(
             self.now, True, self.generation.job_id if state else None, state, vertices_running=running, **more
         )

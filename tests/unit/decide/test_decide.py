@@ -239,7 +239,7 @@ def test_f46_a_silent_jobmanager_is_reconciling_and_nothing_is_restarted() -> No
 def test_an_upgrade_stops_with_a_savepoint_and_starts_from_it() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     (stop,) = effects(job.settle(), StopWithSavepoint)
     ending = job.generation.ending
     assert ending is not None
@@ -260,7 +260,7 @@ def test_ids_are_unique_per_generation() -> None:
     job = Scenario()
     job.bring_up()
     first = job.generation
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     job.stopped()
     job.settle()
@@ -271,7 +271,7 @@ def test_ids_are_unique_per_generation() -> None:
 def test_s1_the_next_generation_waits_for_an_end_that_is_proved() -> None:
     job = Scenario(spec(job={"upgradeMode": "last-state"}))
     job.bring_up()
-    job.edit(spec(job={"upgradeMode": "last-state", "parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"upgradeMode": "last-state", "parallelism": 2}))
     decision = job.settle()
     (jobmanager,) = job.of(Role.JOB_MANAGER)
     assert jobmanager.task_id in {kill.task_id for kill in effects(decision, KillTask)}
@@ -290,7 +290,7 @@ def test_s1_the_next_generation_waits_for_an_end_that_is_proved() -> None:
 def test_f62_last_state_takes_the_checkpoint_that_is_newest_after_the_death() -> None:
     job = Scenario(spec(job={"upgradeMode": "last-state"}))
     job.bring_up()
-    job.edit(spec(job={"upgradeMode": "last-state", "parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"upgradeMode": "last-state", "parallelism": 2}))
     job.settle()
     job.bury_killed()
     assert len(effects(job.settle(), FindRestorePoint)) == 1
@@ -303,9 +303,9 @@ def test_f62_last_state_takes_the_checkpoint_that_is_newest_after_the_death() ->
 def test_f48_a_spec_that_changes_during_the_upgrade_is_the_one_that_starts() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
-    job.edit(spec(job={"parallelism": 4}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 4}))
     job.settle()
     job.stopped()
     job.settle()
@@ -316,7 +316,7 @@ def test_f48_a_spec_that_changes_during_the_upgrade_is_the_one_that_starts() -> 
 def test_f49_a_change_that_was_taken_back_unseen_has_no_effect() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.edit(spec())
     decision = job.settle()
     assert acting(decision) == []
@@ -336,7 +336,7 @@ def test_f50_an_invalid_edit_leaves_the_job_as_it_is() -> None:
 def test_f41_a_stop_that_failed_after_its_savepoint_uses_that_savepoint() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     ending = job.generation.ending
     assert ending is not None
@@ -354,7 +354,7 @@ def test_f41_a_stop_that_failed_after_its_savepoint_uses_that_savepoint() -> Non
 def test_f44_a_checkpoint_newer_than_the_savepoint_wins() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     ending = job.generation.ending
     assert ending is not None
@@ -371,7 +371,7 @@ def test_f44_a_checkpoint_newer_than_the_savepoint_wins() -> None:
 def test_f43_a_missing_savepoint_blocks_and_putting_it_back_goes_on() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     job.stopped("file:///srv/sp-1")
     job.settle()
@@ -397,7 +397,7 @@ def test_f43_a_missing_savepoint_blocks_and_putting_it_back_goes_on() -> None:
 def test_a_failed_stop_is_tried_again_with_a_trigger_of_its_own() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     (first,) = effects(job.settle(), StopWithSavepoint)
     job.answer(JobState.RUNNING, operations={first.trigger_id: Operation(OperationState.FAILED, None, "disk full")})
     job.step()
@@ -411,7 +411,7 @@ def test_a_failed_stop_is_tried_again_with_a_trigger_of_its_own() -> None:
 def test_a_failed_stop_that_nobody_wants_any_more_is_abandoned() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     (stop,) = effects(job.settle(), StopWithSavepoint)
     job.edit(spec())
     job.answer(JobState.RUNNING, operations={stop.trigger_id: Operation(OperationState.FAILED, None, "disk full")})
@@ -423,7 +423,7 @@ def test_a_failed_stop_that_nobody_wants_any_more_is_abandoned() -> None:
 def test_a_stop_whose_jobmanager_dies_goes_on_from_the_newest_state() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
     job.flink = None
@@ -470,7 +470,7 @@ def test_f56_a_first_deployment_that_failed_is_corrected_by_a_new_spec() -> None
 def test_stateless_cancels_and_starts_empty_because_the_spec_says_so() -> None:
     job = Scenario(spec(job={"upgradeMode": "stateless"}))
     job.bring_up()
-    job.edit(spec(job={"upgradeMode": "stateless", "parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"upgradeMode": "stateless", "parallelism": 2}))
     assert len(effects(job.settle(), CancelJob)) == 1
     job.answer(JobState.CANCELED)
     job.settle()
@@ -621,7 +621,7 @@ def test_f57_a_strategy_that_raises_falls_back_to_a_safe_delay() -> None:
 def test_f61_the_job_result_stays_until_every_task_of_the_generation_is_dead() -> None:
     job = Scenario()
     job.bring_up()
-    job.edit(spec(job={"parallelism": 2}))
+    job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
     job.stopped()
     decision = job.settle()

@@ -1,0 +1,89 @@
+"""When a running job is not well: late, restarting too often, without checkpoints, or with silent TaskManagers.
+
+Flink heals exceptions inside a running JobManager by its own `restart-strategy`. Here is what Weir
+does when that is not enough; each restart goes through the job's restart strategy and its budget.
+"""
+
+from __future__ import annotations
+
+from reconciler import decide_ending
+from reconciler.decide_tasks import NAMES
+from reconciler.model.observation import FlinkObservation, JobState, TaskState
+from reconciler.model.record import EndMode, EndReason, Lifecycle, Role
+from reconciler.restarts import charge
+from reconciler.turn import Turn
+
+
+def restart_if_unhealthy(turn: Turn, flink: FlinkObservation | None) -> bool:
+    """Open the next generation from the newest state when this one is not well."""
+    why = _unhealthy(turn, flink) if flink is not None else None
+    if why is None:
+        return False
+    turn.event("UNHEALTHY", why, warning=True)
+    charge(turn, why)
+    if turn.record.blocked is None:
+        decide_ending.begin(turn, EndReason.RESTART, why, EndMode.KILL)
+    return True
+
+
+def _unhealthy(turn: Turn, flink: FlinkObservation) -> str | None:
+    health = turn.generation.spec.health
+    samples = [(at, count) for at, count in turn.seen.flink_restarts if at >= turn.now - health.restart_window]
+    if samples and samples[-1][1] - samples[0][1] >= health.max_restarts:
+        return f"Flink restarted the job {samples[-1][1] - samples[0][1]} times within {health.restart_window:g} s"
+    since = turn.generation.running_since
+    if health.checkpoint_stall is None or since is None or flink.job_state is not JobState.RUNNING:
+        return None
+    last = max(since, flink.latest_checkpoint_at or 0.0)
+    due = last + health.checkpoint_stall
+    turn.wake(due)
+    return f"no checkpoint was completed for {health.checkpoint_stall:g} s" if turn.now >= due else None
+
+
+def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
+    """A TaskManager that runs but never registers with the JobManager is replaced (a launch time-out)."""
+    if flink is None or flink.job_state is None:
+        return
+    timeout = turn.generation.spec.health.launch_timeout
+    for task in turn.tasks(Role.TASK_MANAGER):
+        seen = turn.task_seen(task)
+        if task.kill_since is not None or seen is None or seen.state is not TaskState.RUNNING:
+            continue
+        if task.task_id in flink.task_managers:
+            continue
+        due = seen.since + timeout
+        turn.wake(due)
+        if turn.now >= due:
+            said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
+            turn.event("NOT_REGISTERED", said, warning=True)
+            turn.kill(task, said)
+            charge(turn, said)
+
+
+def judge_readiness(turn: Turn) -> bool:
+    """Not STABLE in time: told once, and rolled back if the spec asks for it. True when it is being rolled back."""
+    generation, record = turn.generation, turn.record
+    if generation.late or record.lifecycle in (Lifecycle.STABLE, Lifecycle.ROLLED_BACK):
+        return False
+    if record.stable_spec == generation.spec and not generation.rollback:
+        return False
+    due = generation.started_at + generation.spec.health.readiness_timeout
+    if turn.now < due:
+        turn.wake(due)
+        return False
+    turn.update_generation(late=True)
+    timeout = generation.spec.health.readiness_timeout
+    turn.event("NOT_READY", f"generation {generation.number} is not stable {timeout:g} s after its start", warning=True)
+    if generation.rollback:
+        origin = generation.restore.path if generation.restore else "nothing"
+        turn.block(
+            "ROLLBACK_FAILED",
+            f"the last stable spec does not become stable from {origin} either: it may not be able to read that "
+            "state. Change the spec to one that can",
+        )
+        return True
+    if not turn.spec.health.rollback or record.stable_spec is None:
+        return False
+    turn.update(rolled_back=turn.spec)
+    decide_ending.begin(turn, EndReason.ROLLBACK, "back to the last stable spec", EndMode.KILL)
+    return True

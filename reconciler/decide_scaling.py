@@ -1,0 +1,55 @@
+"""Changing the parallelism of a running job in place: same generation, same job id, no new JobManager.
+
+Flink's adaptive scheduler takes new resource requirements through REST and restarts the tasks from
+the latest checkpoint by itself (Flink docs, "Elastic Scaling": externalized declarative resource
+management). Only if Flink refuses, or does not get there in time, a full upgrade follows.
+"""
+
+from __future__ import annotations
+
+from reconciler import decide_ending
+from reconciler.model.decision import RescaleJob
+from reconciler.model.observation import FlinkObservation, JobState
+from reconciler.model.record import EndReason
+from reconciler.model.spec import JobSpec
+from reconciler.turn import Turn
+
+
+def possible(flink: FlinkObservation | None) -> bool:
+    """Only a job that runs can be rescaled; any other is upgraded."""
+    return flink is not None and flink.job_state is JobState.RUNNING and flink.vertices_running
+
+
+def begin(turn: Turn, wanted: JobSpec) -> None:
+    """The generation's spec is the wanted one from now on: TaskManagers are added for it."""
+    before = turn.generation.spec
+    turn.update_generation(spec=wanted, scaling_since=turn.now)
+    turn.event(
+        "RESCALE_BEGUN",
+        f"generation {turn.generation.number}: parallelism {before.job.parallelism} → {wanted.job.parallelism}, "
+        f"TaskManagers {before.task_managers()} → {wanted.task_managers()}, in place",
+    )
+
+
+def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
+    """Go on with a rescale; True when it was given up for an upgrade."""
+    generation = turn.generation
+    if generation.scaling_since is None:
+        return False
+    wanted = generation.spec.job.parallelism
+    overdue = turn.now - generation.scaling_since >= generation.spec.health.readiness_timeout
+    if turn.seen.rescale_refused is not None or overdue:
+        why = turn.seen.rescale_refused or "it did not get there in time"
+        turn.update_generation(scaling_since=None)
+        decide_ending.begin(turn, EndReason.UPGRADE, f"Flink did not rescale in place: {why}"[:500])
+        return True
+    turn.wake(generation.scaling_since + generation.spec.health.readiness_timeout)
+    if flink is None:
+        return False
+    if flink.parallelism == wanted and flink.vertices_running:
+        turn.update_generation(scaling_since=None)
+        turn.event("RESCALED", f"generation {generation.number} runs with parallelism {wanted}, without a restart")
+        return False
+    turn.emit(RescaleJob(generation.job_id, wanted))
+    turn.wait(f"rescaling in place to parallelism {wanted}")
+    return False
