@@ -93,15 +93,32 @@ FIELDS: Mapping[str, str] = {
     "taskManager.memory": "Total memory of each process, taken from the offer.",
     "taskManager.slots": "Task slots of each.",
     "taskManager.replicas": "How many. Null: as many as `job.parallelism` needs.",
-    "placement.strategy": "`spread`: the tasks of a job go to as many agents as possible.",
-    "placement.constraints": "Conditions on agents.",
+    "placement.strategy": (
+        "`spread`: the tasks of a job go to as many agents as possible. `pack`: the agent with the least left is "
+        "filled first. Others come with plugins."
+    ),
+    "placement.constraints": (
+        "Requirements on agents, as Marathon has them: `[field, operator]` or `[field, operator, value]` with the "
+        "operators `UNIQUE`, `CLUSTER`, `GROUP_BY`, `LIKE`, `UNLIKE`, `MAX_PER` and `IS`; see "
+        "[plugins.md](plugins.md#constraints)."
+    ),
     "placement.role": "Mesos role whose resources are used.",
-    "restart.strategy": "`exponential-delay`: each failure in a row waits longer, and it never gives up.",
-    "restart.initialBackoff": "Delay after the first failure.",
-    "restart.maxBackoff": "The longest delay.",
-    "restart.multiplier": "How much longer each delay is than the one before.",
+    "placement.options": "Settings of a strategy that comes with a plugin.",
+    "restart.strategy": (
+        "`exponential-delay`: each failure in a row waits longer, and it never gives up. `fixed-delay`: always the "
+        "same delay, at most `attempts` times. `failure-rate`: gives up after more than `maxFailures` per `interval`. "
+        "`none`: gives up at the first failure. Others come with plugins."
+    ),
+    "restart.initialBackoff": "`exponential-delay`: delay after the first failure.",
+    "restart.maxBackoff": "`exponential-delay`: the longest delay.",
+    "restart.multiplier": "`exponential-delay`: how much longer each delay is than the one before.",
     "restart.jitter": "Each delay is changed by up to this share, so that many jobs do not restart at once.",
     "restart.resetAfter": "After this long without a failure the next one counts as the first.",
+    "restart.delay": "`fixed-delay` and `failure-rate`: the delay after every failure.",
+    "restart.attempts": "`fixed-delay`: how many failures in a row are restarted. Null: any number.",
+    "restart.maxFailures": "`failure-rate`: how many failures per `interval` are restarted.",
+    "restart.interval": "See `maxFailures`.",
+    "restart.options": "Settings of a strategy that comes with a plugin.",
     "snapshots.savepointDir": (
         "Where savepoints are written; Flink has to be able to write there. Null: `savepoints` below the operator's "
         "storage. Each savepoint gets a directory of its own below it."
@@ -155,12 +172,18 @@ EXAMPLES: Mapping[str, Any] = {
     "placement.strategy": "spread",
     "placement.constraints": [["hostname", "UNIQUE"]],
     "placement.role": "streaming",
+    "placement.options": {"attribute": "disk", "value": "ssd"},
     "restart.strategy": "exponential-delay",
     "restart.initialBackoff": "500ms",
     "restart.maxBackoff": "5m",
     "restart.multiplier": 1.5,
     "restart.jitter": 0.2,
     "restart.resetAfter": "1h",
+    "restart.delay": "10s",
+    "restart.attempts": 5,
+    "restart.maxFailures": 5,
+    "restart.interval": "10m",
+    "restart.options": {"step": "30s"},
     "snapshots.savepointDir": "s3://bucket/savepoints",
     "snapshots.interval": "6h",
     "snapshots.cron": "0 3 * * *",
