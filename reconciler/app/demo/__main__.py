@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(directory: Path, *, keep: bool = False) -> int:
     """Set everything up, tell the story, clear up."""
-    console = Console(highlight=False)
-    story = Story(console)
+    story = Story()
+    console = story.console
     with ground.claimed(directory):
         console.print(f"[bold]Weir[/] — a Flink job on Mesos that misses no row. Everything is below {directory}")
         stack = ground.new_stack(directory, keep=keep)

@@ -254,7 +254,7 @@ class JobView:
         found = ask(f"{status.job_manager_url}/jobs/{status.job_id}") or {}
         return [(vertex["status"], vertex["parallelism"]) for vertex in found.get("vertices", [])]
 
-    def await_running(self, generation: int | None = None, timeout: float = 90.0) -> Status:
+    def await_running(self, generation: int | None = None, timeout: float = 180.0) -> Status:
         """Wait without a display. Raises DemoFailed."""
         return poll(f"{self.name} runs", lambda: self.running(generation), timeout, tick=None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,11 @@ def poll(what: str, ready: Ready[T], timeout: float, every: float = 0.1, tick: C
         time.sleep(every)
 
 
+def new_console() -> Console:
+    """Stdout; wide enough for the table where it is not a terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
 @dataclass
 class Step:
     """One line of the final table."""
@@ -54,7 +60,7 @@ class Story:
     """Prints to `console`. `guard` is asked during waits and raises when going on waiting is pointless."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        self.console = console or new_console()
         self.steps: list[Step] = []
         self.began = time.monotonic()
         self.guard: Callable[[], None] = lambda: None
@@ -77,7 +83,7 @@ class Story:
         self.console.print(f"\n[bold]{step.number}. {escape(title)}[/]")
         yield step
         step.took = time.monotonic() - step.began
-        self.console.print(f"   [green]done[/] in {step.took:.1f} s {escape(step.result and f'— {step.result}')}")
+        self.console.print(f"   [green]done[/] in {step.took:.1f} s: {escape(step.result)}", soft_wrap=True)
 
     def wait(self, what: str, ready: Ready[T], timeout: float, every: float = 0.1) -> T:
         """`poll` that shows itself, and says how long it took. Raises DemoFailed."""
