@@ -1,0 +1,235 @@
+"""The invariants of `docs/concepts.md`, checked while things happen.
+
+    S1  FakeFlink's own books: two generations of a job that have it at once, job ids used again
+    S2  no start from less than the most that was ever written, unless somebody asked for that
+    S3  only users change the desired tree
+    S4  what a launch, kill, stop or acknowledgement relies on was persisted before
+    S5  no write of a leader whose epoch is over
+    S6  no launch or kill for a job before Mesos has answered for all of its tasks
+    S7  a desired tree that vanished stops nothing
+
+L1 and L2 are about the end of a run: `tests.simulation.outcome`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from integration.flink.fake_cluster import FakeSnapshot
+from reconciler.model import ids
+from reconciler.model.events import Event, RecordsLoaded, TaskUpdate
+from reconciler.model.record import Lifecycle, Record
+from reconciler.model.resources import TaskInfo
+from reconciler.ports import Fence, FlinkTarget, JobChange
+from state.codec import decode_record
+from state.memory import Node
+
+if TYPE_CHECKING:
+    from tests.simulation.replica import Leadership
+    from tests.simulation.world import World
+
+
+class Violation(Exception):
+    """An invariant was broken; the message names it."""
+
+
+class Snapshots(dict[str, FakeSnapshot]):
+    """Storage that remembers how far each life of a job ever got, also when the file is gone since (S2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.best: dict[str, FakeSnapshot] = {}
+
+    def __setitem__(self, path: str, snapshot: FakeSnapshot) -> None:
+        super().__setitem__(path, snapshot)
+        best = self.best.get(snapshot.uid)
+        if best is None or snapshot.position >= best.position:
+            self.best[snapshot.uid] = snapshot
+
+
+class Monitor:
+    """Watches one run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.violations: list[str] = []
+        self.commits = 0
+        self.effects = 0
+        """Calls that changed something in Mesos or Flink."""
+        self.started: Counter[tuple[str, int, str, int]] = Counter()
+        """Processes that were started, by (job, generation, role, index) (L2)."""
+        self.asked: Counter[str] = Counter()
+        """Stops, savepoints and cancels that reached a JobManager, by kind (L2)."""
+        self.stateless: set[str] = set()
+        """Uids whose state may be dropped: somebody asked for that, or the job came to its own end."""
+        self.kept: set[str] = set()
+        """Uids that were deleted with `onDelete: keep`."""
+        self._history: dict[str, list[bytes]] = {}
+        self._launched: set[str] = set()
+        self._restores = 0
+
+    def violation(self, invariant: str, what: str) -> None:
+        line = f"{invariant}: {what}"
+        self.world.sim.say("BROKEN", line)
+        self.violations.append(line)
+
+    # What a leader does
+
+    def handling(self, leadership: Leadership, event: Event) -> None:
+        if isinstance(event, RecordsLoaded):
+            leadership.note_records(event)
+        elif isinstance(event, TaskUpdate):
+            name = ids.parse_task_id(event.task_id)
+            if name is not None:
+                leadership.unanswered.get(name.job, set()).discard(event.task_id)
+            if self.world.sim.trace is not None:
+                self.world.sim.say(leadership.replica.name, f"<- {event.task_id} {event.state} {event.reason or ''}")
+
+    def committed(self, who: str, fence: Fence, change: JobChange, node: Node | None) -> None:
+        self.commits += 1
+        self.fenced_write(who, fence, f"the record of {change.name}")
+        if not change.write_record:
+            self.world.sim.say(who, f"status {change.name}: {change.status.why if change.status else ''}")
+            return
+        history = self._history.setdefault(change.name, [])
+        if node is not None:
+            history.append(node.data)
+        if self.world.sim.trace is not None:
+            self.world.sim.say(who, f"record {change.name}: {summary(change.record)}")
+            for event in change.events:
+                self.world.sim.say(who, f"event {change.name}: {event.code} {event.message}")
+        if self.world.tree_is_away and change.record is not None and change.record.lifecycle is Lifecycle.DELETING:
+            self.violation("S7", f"{change.name} is deleted although the whole desired tree is away")
+
+    def fenced_write(self, who: str, fence: Fence, what: str) -> None:
+        if fence.epoch != self.world.tree.epoch:
+            now = self.world.tree.epoch
+            self.violation("S5", f"{who} wrote {what} in epoch {fence.epoch} while epoch {now} leads")
+
+    def launched(self, leadership: Leadership, tasks: Sequence[TaskInfo]) -> None:
+        for task in tasks:
+            self.effects += 1
+            name = ids.parse_task_id(task.task_id)
+            assert name is not None
+            if not self._persisted(name.job, f'"taskId":"{task.task_id}"'):
+                self.violation("S4", f"{task.task_id} was launched before its placement was persisted")
+            if task.task_id in self._launched:
+                self.violation("L2", f"{task.task_id} was launched twice")
+            self._launched.add(task.task_id)
+            self._answered(leadership, name.job, f"launch of {task.task_id}")
+
+    def killed(self, leadership: Leadership, task_id: str) -> None:
+        self.effects += 1
+        name = ids.parse_task_id(task_id)
+        assert name is not None
+        if name.uid in self.kept:
+            self.violation("S4", f"{task_id} was killed, but its job was deleted with onDelete: keep")
+        record = self.record(name.job)
+        if record is None:
+            self.violation("S4", f"{task_id} was killed without a record")
+            return
+        if any(stone.uid == name.uid for stone in record.tombstones):
+            return
+        if name.uid == record.uid and not any(task.task_id == task_id for task in record.tasks):
+            if not self._intended(name.job, task_id) and name.generation >= record.next_generation - 1:
+                self.violation("S4", f"{task_id} was killed, but nothing that was persisted says so")
+            return
+        if not self._intended(name.job, task_id):
+            self.violation("S4", f"{task_id} was killed before the intent was persisted")
+        self._answered(leadership, name.job, f"kill of {task_id}")
+
+    def acknowledged(self, leadership: Leadership, update: TaskUpdate) -> None:
+        """Only a death changes a record; it must be out of there before Mesos may forget it."""
+        name = ids.parse_task_id(update.task_id)
+        record = self.record(name.job) if name is not None else None
+        if update.state.dead and record is not None and any(t.task_id == update.task_id for t in record.tasks):
+            self.violation("ACK", f"the death of {update.task_id} was acknowledged before it was persisted")
+
+    def flink_called(self, leadership: Leadership, kind: str, key: str, target: FlinkTarget) -> None:
+        self.effects += 1
+        self.asked[kind] += 1
+        self.world.sim.say(leadership.replica.name, f"{kind} {key[:8]} at {target.cluster_id}")
+        name = target.cluster_id.rsplit("-", 2)[0]
+        if kind != "cancel" and not self._persisted(name, key):
+            self.violation("S4", f"{kind} {key} of {target.cluster_id} was sent before its trigger was persisted")
+        elif kind == "cancel" and not self._persisted(name, '"mode":"CANCEL"'):
+            self.violation("S4", f"{target.cluster_id} was cancelled before the intent was persisted")
+
+    def cleaned(self, leadership: Leadership, cluster_id: str) -> None:
+        self.world.sim.say(leadership.replica.name, f"clean up {cluster_id}")
+
+    # What happens in the world
+
+    def task_started(self, info: TaskInfo) -> None:
+        name = ids.parse_task_id(info.task_id)
+        assert name is not None
+        self.started[name.job, name.generation, name.role, name.index] += 1
+
+    def look(self) -> None:
+        """What the world's own books say since the last look (S1, S2)."""
+        flink = self.world.flink
+        for line in flink.violations:
+            self.violation("S1", line)
+        flink.violations.clear()
+        snapshots = flink.snapshots
+        assert isinstance(snapshots, Snapshots)
+        for restore in flink.restores[self._restores :]:
+            self.world.sim.say("flink", f"{restore.uid} generation {restore.generation} starts from {restore.path}")
+            lost = restore.stale
+            if lost and restore.uid not in self.stateless:
+                self.violation(
+                    "S2",
+                    f"{restore.uid} generation {restore.generation} started from {restore.path or 'nothing'} "
+                    f"at {restore.position:.1f}, but {restore.newest} existed",
+                )
+        self._restores = len(flink.restores)
+        if self.world.users.tampered():
+            self.violation("S3", "the desired tree holds something that no user wrote")
+
+    # Reading back
+
+    def record(self, name: str) -> Record | None:
+        node = self.world.tree.records.get(name)
+        return decode_record(node.data) if node is not None else None
+
+    def _persisted(self, job: str, text: str) -> bool:
+        """True when some version of the job's record that was written so far contains this."""
+        wanted = text.encode()
+        return any(wanted in data for data in reversed(self._history.get(job, [])))
+
+    def _intended(self, job: str, task_id: str) -> bool:
+        wanted = f'"taskId":"{task_id}"'.encode()
+        for data in reversed(self._history.get(job, [])):
+            if wanted in data:
+                tasks = decode_record(data).tasks
+                return any(task.task_id == task_id and task.kill_since is not None for task in tasks)
+        return False
+
+    def _answered(self, leadership: Leadership, job: str, what: str) -> None:
+        if leadership.ended:
+            return
+        silent = leadership.unanswered.get(job)
+        if silent:
+            self.violation("S6", f"{what} although Mesos has not answered for {', '.join(sorted(silent))}")
+
+
+def summary(record: Record | None) -> str:
+    """One line about a record, for the trace."""
+    if record is None:
+        return "(deleted)"
+    generation = record.generation
+    parts = [record.lifecycle.value]
+    if record.blocked:
+        parts.append(f"blocked={record.blocked}")
+    if generation is not None:
+        ending = generation.ending
+        parts.append(f"gen={generation.number} terminal={generation.terminal}")
+        if ending is not None:
+            parts.append(f"ending={ending.reason.value}/{ending.mode.value} restore={ending.restore_known}")
+    marks = []
+    for task in record.tasks:
+        state = "dying" if task.kill_since is not None else task.phase.value.lower()
+        marks.append(f"{task.generation}.{task.role.value}{task.index}.{task.attempt}:{state}")
+    return " ".join([*parts, *marks])

@@ -1,0 +1,116 @@
+"""What must be true at the end of a run: L1 (converged, then silent) and L2 (nothing done twice)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.diff import DiffClass, diff_class
+from reconciler.model import ids
+from reconciler.model.record import Lifecycle, Record
+from reconciler.model.spec import JobSpec
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+CALM_S = 4.0
+"""The last status follows the last change at a bounded rate."""
+SILENCE_S = 36.0
+"""Longer than the periodic resync, so that one of them is in it."""
+
+
+def unsettled(world: World) -> str | None:
+    """None when actual equals desired for every job; else one sentence about the first that differs."""
+    leader = world.leader()
+    if leader is None:
+        return "no replica leads"
+    for name in sorted(world.users.names):
+        why = _job_unsettled(world, name)
+        if why is not None:
+            return f"{name}: {why}"
+    return None
+
+
+def _job_unsettled(world: World, name: str) -> str | None:
+    record = world.monitor.record(name)
+    acceptable = world.users.acceptable(name) if world.users.exists(name) else []
+    if not acceptable:
+        if record is not None and record.lifecycle is not Lifecycle.DELETED:
+            return _excused(world, record) or f"nothing is desired, but it is {record.lifecycle.value}"
+        return _surplus(world, name, 0, set())
+    if record is None or record.lifecycle is Lifecycle.DELETED:
+        return "it is desired, but there is no record"
+    if record.uid != world.users.uid(name):
+        return _excused(world, record) or f"the life {record.uid} of the name has not ended"
+    if record.blocked is not None:
+        return _excused(world, record)
+    return _running(world, record, acceptable)
+
+
+def _excused(world: World, record: Record) -> str | None:
+    """A job may end up blocked, with a reason, when something was really lost. "" means: that is fine."""
+    if record.blocked is None:
+        return None
+    if not record.blocked_why:
+        return f"blocked ({record.blocked}) without a reason"
+    return "" if world.excuses & {record.blocked} else f"blocked: {record.blocked} {record.blocked_why}"
+
+
+def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | None:
+    generation, name = record.generation, record.name
+    if all(spec.job.state == "suspended" for spec in acceptable):
+        if record.lifecycle is not Lifecycle.SUSPENDED:
+            return f"is to be suspended, but is {record.lifecycle.value}"
+        return _surplus(world, name, 0, set())
+    if generation is None:
+        return f"has no generation, but is {record.lifecycle.value}"
+    if record.lifecycle is Lifecycle.FINISHED:
+        if record.uid not in world.monitor.stateless:
+            return "is FINISHED, but nothing finished it"
+        return _surplus(world, name, 0, set())
+    if record.lifecycle is not Lifecycle.STABLE:
+        return f"is {record.lifecycle.value}"
+    matching = [spec for spec in acceptable if diff_class(generation.spec, spec) is DiffClass.NONE]
+    if not matching:
+        return "runs another spec than the desired one"
+    cluster = world.flink.clusters.get(generation.cluster_id)
+    if cluster is None or cluster.job is None or cluster.job.running_since is None:
+        return f"is STABLE, but generation {generation.number} does not run"
+    spec = generation.spec
+    return _surplus(world, name, spec.job_manager.replicas + spec.task_managers(), {(record.uid, generation.number)})
+
+
+def _surplus(world: World, name: str, wanted: int, of: set[tuple[str, int]]) -> str | None:
+    """Exactly the wanted processes of the right generation run; those that were to be kept do not count."""
+    count = 0
+    for task_id in world.mesos.running():
+        task = ids.parse_task_id(task_id)
+        assert task is not None
+        if task.job != name or task.uid in world.monitor.kept:
+            continue
+        if (task.uid, task.generation) not in of:
+            return f"{task_id} still runs"
+        count += 1
+    return None if count == wanted else f"{count} of {wanted} tasks run"
+
+
+def settle(world: World, limit_s: float) -> str | None:
+    """Run until everything is as desired; None, or what still differs after `limit_s` virtual seconds."""
+    deadline = world.sim.now + limit_s
+    why = unsettled(world)
+    while why and world.sim.now < deadline:
+        world.run(2.0)
+        why = unsettled(world)
+    return why or None
+
+
+def noise(world: World) -> str | None:
+    """Run on for a while: nothing may be written and nothing called (L1)."""
+    monitor = world.monitor
+    world.run(CALM_S)
+    before = (monitor.commits, monitor.effects, len(world.mesos.calls))
+    world.run(SILENCE_S)
+    after = (monitor.commits, monitor.effects, len(world.mesos.calls))
+    if before != after:
+        calls = world.mesos.calls[before[2] :]
+        return f"{after[0] - before[0]} writes, {after[1] - before[1]} effects, calls {calls} although nothing happens"
+    return unsettled(world)

@@ -1,0 +1,129 @@
+"""The people of a simulated installation: what they write into the desired tree, and what they may expect.
+
+Users use the shipped `JobWriter` on a session of their own, or change the tree as `zkCli.sh` would.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.model import ids
+from reconciler.model.events import RawSpec
+from reconciler.model.record import SpecRef
+from reconciler.model.spec import JobSpec
+from state.memory import MemoryStore, Node
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+BASE: dict[str, Any] = {
+    "flinkVersion": "2.2",
+    "flinkConfiguration": {"execution.checkpointing.interval": "2s"},
+    "job": {"type": "python", "uri": "file:///srv/job.py", "parallelism": 2, "upgradeMode": "savepoint"},
+    "taskManager": {"slots": 1},
+    "health": {"stableAfter": "3s", "launchTimeout": "15s"},
+    "restart": {"initialBackoff": "1s", "maxBackoff": "4s"},
+}
+INVALID = (b"{", b"null", b'{"job": {}}', b'{"flinkVersion": "2.2", "job": {"type": "cobol", "uri": "x"}}')
+
+
+class Users:
+    """What was written, and which versions were valid."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._store = MemoryStore(world.tree)
+        self._documents: dict[str, dict[str, Any]] = {}
+        self._mine: dict[str, Node] = {}
+        self._valid: dict[str, list[JobSpec]] = {}
+        """Every valid version of the present life of a name, oldest first."""
+        self._latest_valid: dict[str, bool] = {}
+        self.names: set[str] = set()
+        """Every name that was ever used."""
+
+    # Writing
+
+    def apply(self, name: str, **changes: Any) -> None:
+        """Create the job, or change these fields; a section's fields are merged in (`job={"parallelism": 3}`)."""
+        document = self._documents.get(name)
+        document = copy.deepcopy(BASE if document is None else document)
+        for key, value in changes.items():
+            if isinstance(value, dict):
+                document.setdefault(key, {}).update(value)
+            else:
+                document[key] = value
+        self._documents[name] = document
+        self._write(name, json.dumps(document).encode())
+
+    def document(self, name: str) -> dict[str, Any]:
+        """The newest valid document, to be put back later."""
+        return copy.deepcopy(self._documents[name])
+
+    def put_back(self, name: str, document: dict[str, Any]) -> None:
+        self._documents[name] = copy.deepcopy(document)
+        self._write(name, json.dumps(document).encode())
+
+    def spoil(self, name: str, data: bytes) -> None:
+        """Write something that is no valid spec."""
+        self._write(name, data)
+
+    def delete(self, name: str) -> None:
+        if not self.exists(name):
+            return
+        if self._documents[name].get("onDelete") == "keep":
+            self._world.monitor.kept.add(self.uid(name))
+        self._world.sim.say("user", f"deletes {name}")
+        self._store.delete_job(name)
+        for table in (self._documents, self._mine, self._valid, self._latest_valid):
+            table.pop(name, None)  # type: ignore[attr-defined]
+
+    def hide_tree(self) -> None:
+        """The desired tree is gone from view: a wrong chroot, an ACL, a mistake (fault 13)."""
+        self._world.sim.say("user", "the desired tree disappears")
+        self._world.tree_is_away = True
+        self._hidden = self._world.tree.jobs
+        self._world.tree.delete_jobs_node()
+
+    def show_tree(self) -> None:
+        if self._world.tree_is_away:
+            self._world.sim.say("user", "the desired tree is back")
+            self._world.tree_is_away = False
+            self._world.tree.jobs = self._hidden
+            self._world.tree.changed()
+
+    def _write(self, name: str, data: bytes) -> None:
+        if self._world.tree_is_away:
+            self.show_tree()
+        self._store.put_job(name, data)
+        jobs = self._world.tree.jobs
+        assert jobs is not None
+        node = self._mine[name] = jobs[name]
+        self.names.add(name)
+        parsed = self._world.parse(RawSpec(name, SpecRef(node.czxid, node.version), data))
+        self._latest_valid[name] = parsed.spec is not None
+        if parsed.spec is not None:
+            self._valid.setdefault(name, []).append(parsed.spec)
+            if parsed.spec.job.upgrade_mode == "stateless":
+                self._world.monitor.stateless.add(self.uid(name))
+        if self._world.sim.trace is not None:
+            self._world.sim.say("user", f"writes {name}: {data.decode()}")
+
+    # Expecting
+
+    def exists(self, name: str) -> bool:
+        return name in self._mine
+
+    def uid(self, name: str) -> str:
+        """The uid of the present life of this name."""
+        return ids.job_uid(name, self._mine[name].czxid)
+
+    def acceptable(self, name: str) -> list[JobSpec]:
+        """The specs that may be reconciled towards: the newest, or, while that is invalid, any earlier valid one."""
+        valid = self._valid.get(name, [])
+        return valid[-1:] if self._latest_valid.get(name) else list(valid)
+
+    def tampered(self) -> bool:
+        """True when the tree differs from what users wrote (S3)."""
+        return not self._world.tree_is_away and self._world.tree.jobs != self._mine
