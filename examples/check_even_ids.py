@@ -42,8 +42,9 @@ class Comparison:
     def __str__(self) -> str:
         verdict = "OK" if self.complete else "INCOMPLETE" if self.consistent else "WRONG"
         counts = f"counts 1..{self.committed} without a gap" if self.counts_continuous else "counts with gaps"
+        missing = f"{self.missing} not committed yet" if verdict == "INCOMPLETE" else f"lost {self.missing}"
         return (
-            f"{verdict}: {self.committed}/{self.expected} rows committed (of {self.rows} read), lost {self.missing}, "
+            f"{verdict}: {self.committed}/{self.expected} rows committed (of {self.rows} read), {missing}, "
             f"duplicated {self.duplicated}, unexpected {self.unexpected}, {counts}"
         )
 

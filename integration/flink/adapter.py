@@ -15,6 +15,7 @@ from kazoo.client import KazooClient
 
 from integration.flink import ha, observe, operations, storage
 from integration.flink.ha import HaData, ZooKeeperSilent
+from integration.flink.observe import Checkpoints
 from integration.flink.rest import NotFound, NotServing, RestClient
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
@@ -122,12 +123,12 @@ class FlinkAdapter:
             flink_restarts=restarts,
         )
 
-    def _checkpoints(self, target: FlinkTarget) -> observe.Checkpoints:
+    def _checkpoints(self, target: FlinkTarget) -> Checkpoints:
         """A job without checkpointing is answered with 404."""
         try:
             body = self._rest.get(target.url, f"/jobs/{target.job_id}/checkpoints")
         except NotFound:
-            return observe.Checkpoints()
+            return Checkpoints()
         return observe.checkpoints(body, target.job_id)
 
     def _failure(self, target: FlinkTarget, state: JobState) -> str | None:

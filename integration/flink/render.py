@@ -33,7 +33,10 @@ sandbox=$(pwd)
 umask 077
 mkdir -p conf tmp
 printf '%s' "$WEIR_LOG4J" > conf/log4j-console.properties
-printf '%s"io.tmp.dirs": "%s/tmp"\n' "$WEIR_CONFIG" "$sandbox" > conf/config.yaml
+{
+  printf '%s' "$WEIR_CONFIG"
+  printf '"io.tmp.dirs": "%s/tmp"\n"user.artifacts.base-dir": "%s/artifacts"\n' "$sandbox" "$sandbox"
+} > conf/config.yaml
 printf '%s' "${WEIR_SECRETS:-}" | while read -r key path; do
   [ -r "$path" ] || { echo "weir: the file $path of the secret for $key cannot be read" >&2; exit 78; }
   printf '"%s": "%s"\n' "$key" "$(sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' "$path")" >> conf/config.yaml
@@ -307,7 +310,8 @@ def _jar(spec: JobSpec) -> _Program:
     if spec.job.py_files:
         raise ValueError("job.pyFiles belongs to job.type python")
     entry = ("--job-classname", spec.job.entry_class) if spec.job.entry_class else ()
-    return _Program((*entry, "--jars", f"file://{path}"), tuple(spec.job.args), (uri,) if uri else ())
+    # `local:` is used where it lies; a path in the sandbox is resolved there.
+    return _Program((*entry, "--jars", path if uri else f"local://{path}"), tuple(spec.job.args), (uri,) if uri else ())
 
 
 def _local(uri: str) -> tuple[str, FetchUri | None]:

@@ -1,0 +1,319 @@
+"""Rendered tasks: what Flink is told, and what must never be in a command line."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.render import START, FlinkRenderer
+from reconciler.model import ids
+from reconciler.model.record import Generation, Record, Role, Snapshot, SnapshotKind, SpecRef, Task, TaskPhase
+from reconciler.model.resources import FetchUri, TaskInfo
+from reconciler.model.spec import JobSpec
+
+SETTINGS = FlinkSettings(
+    {
+        "1.20": FlinkDistribution("1.20.5", "/opt/flink-1.20", "/opt/py-1.20/bin/python"),
+        "2.2": FlinkDistribution("2.2.1", "/opt/flink", "/opt/py/bin/python", java="/opt/jdk/bin/java"),
+        "2.3": FlinkDistribution("2.3.0", "/opt/flink-2.3"),
+    },
+    "file:///srv/flink/",
+    "zk1:2181,zk2:2181",
+)
+RECORD = Record("words", "0123456789", SpecRef(1, 0))
+
+
+def spec(job: dict[str, Any] | None = None, **extra: Any) -> JobSpec:
+    described = {"type": "python", "uri": "file:///srv/jobs/a%20job.py", "args": ["--in", "x y"], **(job or {})}
+    return JobSpec.model_validate({"flinkVersion": "2.2", "job": described, **extra})
+
+
+def task(role: Role = Role.JOB_MANAGER, address: str = "10.0.0.7", ports: tuple[int, ...] | None = None) -> Task:
+    placed = Task(
+        role, 3, 0, 9, TaskPhase.PLACED, agent_id="agent-1", hostname="host", address=address,
+        ports=ports or ((31001, 31002, 31003) if role is Role.JOB_MANAGER else (31004, 31005)),
+    )  # fmt: skip
+    return replace(placed, task_id=RECORD.task_name(placed))
+
+
+def render(given: JobSpec | None = None, placed: Task | None = None, restore: str | None = None) -> TaskInfo:
+    snapshot = Snapshot(SnapshotKind.SAVEPOINT, restore, 2) if restore else None
+    generation = Generation(3, given or spec(), ids.flink_job_id(RECORD.uid, 3), "words-0123456789-3", 0.0, snapshot)
+    return FlinkRenderer(SETTINGS).render(RECORD, generation, placed or task())
+
+
+def dynamic(info: TaskInfo) -> dict[str, str]:
+    own = info.argv[: info.argv.index("--")] if "--" in info.argv else info.argv
+    return dict(own[i + 1].split("=", 1) for i, part in enumerate(own[:-1]) if part == "-D")
+
+
+# Identity and placement
+
+
+def test_a_task_carries_its_identity_in_id_and_labels() -> None:
+    info = render()
+
+    assert info.task_id == "words.0123456789.3.jm.0.9"
+    assert info.agent_id == "agent-1"
+    assert info.labels == {
+        "weir.job": "words", "weir.uid": "0123456789", "weir.generation": "3", "weir.role": "jm", "weir.index": "0",
+        "weir.attempt": "9", "weir.flink-version": "2.2", "weir.cluster-id": "words-0123456789-3",
+        "weir.flink-job-id": ids.flink_job_id("0123456789", 3),
+    }  # fmt: skip
+
+
+def test_everything_that_holds_state_is_unique_to_the_generation() -> None:
+    info = render()
+    options = dynamic(info)
+
+    assert options["high-availability.cluster-id"] == "words-0123456789-3"
+    assert options["execution.checkpointing.dir"] == "file:///srv/flink/checkpoints/0123456789/3"
+    assert options["execution.checkpointing.savepoint-dir"] == "file:///srv/flink/savepoints/0123456789/3"
+    assert info.argv[info.argv.index("--job-id") + 1] == ids.flink_job_id("0123456789", 3)
+
+
+def test_offered_ports_are_pinned_in_their_order() -> None:
+    manager, worker = dynamic(render()), dynamic(render(placed=task(Role.TASK_MANAGER)))
+
+    assert (manager["rest.port"], manager["rest.bind-port"]) == ("31001", "31001")
+    assert manager["high-availability.jobmanager.port"] == "31002"
+    assert manager["blob.server.port"] == "31003"
+    assert (worker["taskmanager.rpc.port"], worker["taskmanager.data.port"]) == ("31004", "31005")
+    assert worker["taskmanager.resource-id"] == "words.0123456789.3.tm.0.9"
+
+
+@pytest.mark.parametrize(("address", "bound"), [("127.0.0.12", "127.0.0.12"), ("host.example", "0.0.0.0")])
+def test_processes_bind_to_their_own_ip_but_never_to_what_a_name_resolves_to(address: str, bound: str) -> None:
+    manager, worker = (
+        dynamic(render(placed=task(address=address))),
+        dynamic(render(placed=task(Role.TASK_MANAGER, address))),
+    )
+
+    assert manager["rest.address"] == manager["jobmanager.rpc.address"] == worker["taskmanager.host"] == address
+    assert manager["rest.bind-address"] == manager["jobmanager.bind-host"] == worker["taskmanager.bind-host"] == bound
+
+
+def test_on_1_20_the_blob_server_listens_on_localhost_too() -> None:
+    assert dynamic(render(spec(flinkVersion="1.20")))["jobmanager.bind-host"] == "0.0.0.0"
+
+
+def test_a_task_that_is_not_placed_or_has_too_few_ports_is_not_rendered() -> None:
+    with pytest.raises(ValueError, match="not placed"):
+        render(placed=replace(task(), address=None))
+    with pytest.raises(ValueError, match="needs 3 ports"):
+        render(placed=task(ports=(1, 2)))
+
+
+# What keeps state safe
+
+
+def test_f61_results_of_jobs_outlive_their_job_manager_on_every_version() -> None:
+    for version in ("1.20", "2.2"):
+        options = dynamic(render(spec(flinkVersion=version)))
+        assert options["job-result-store.delete-on-commit"] == "false"
+        assert options["execution.shutdown-on-application-finish"] == "false"
+        assert options["execution.submit-failed-job-on-application-error"] == "true"
+    jar = spec({"type": "jar", "uri": "file:///j.jar", "args": []}, flinkVersion="2.3")
+    assert dynamic(render(jar))["application-result-store.delete-on-commit"] == "false"
+
+
+def test_the_restore_point_is_explicit_and_not_claimed() -> None:
+    info = render(restore="file:/srv/sp/savepoint-1")
+
+    assert info.argv[info.argv.index("--fromSavepoint") + 1] == "file:/srv/sp/savepoint-1"
+    assert "--allowNonRestoredState" not in info.argv
+    assert dynamic(info)["execution.state-recovery.claim-mode"] == "NO_CLAIM"
+    assert "--fromSavepoint" not in render().argv
+
+
+def test_state_may_be_dropped_only_when_the_spec_says_so() -> None:
+    info = render(spec({"allowNonRestoredState": True}), restore="file:/srv/sp/savepoint-1")
+
+    assert "--allowNonRestoredState" in info.argv
+
+
+def test_what_the_operator_decides_stands_above_the_users_configuration() -> None:
+    info = render(spec(flinkConfiguration={"heartbeat.timeout": "9 s", "a.list": 'x: "y"'}))
+
+    assert '"heartbeat.timeout": "9 s"\n' in info.env["WEIR_CONFIG"]
+    assert '"a.list": "x: \\"y\\""\n' in info.env["WEIR_CONFIG"]
+    assert '"table.exec.uid.generation": "ALWAYS"\n' in info.env["WEIR_CONFIG"]
+    assert not any(part.startswith("heartbeat") for part in info.argv)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("high-availability.cluster-id", "every generation"),
+        ("execution.state-recovery.path", "restore point"),
+        ("job-result-store.storage-path", "outlive"),
+        ("rest.port", "Mesos places"),
+        ("taskmanager.memory.process.size", "taskManager.memory"),
+    ],
+)
+def test_a_key_that_the_operator_decides_is_refused_with_the_reason(key: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=rf"flinkConfiguration {key} cannot be set: .*{reason}"):
+        FlinkRenderer(SETTINGS).check(spec(flinkConfiguration={key: "x"}))
+
+
+# Programs
+
+
+def test_a_python_job_runs_with_the_distributions_python() -> None:
+    info = render()
+    program = info.argv[info.argv.index("--") + 1 :]
+
+    assert info.argv[info.argv.index("--job-classname") + 1] == "org.apache.flink.client.python.PythonDriver"
+    assert program == ("-pyclientexec", "/opt/py/bin/python", "-py", "/srv/jobs/a job.py", "--", "--in", "x y")
+    assert '"python.executable": "/opt/py/bin/python"' in info.env["WEIR_CONFIG"]
+    assert info.env["PATH"].startswith("/opt/py/bin:")
+
+
+def test_arguments_that_look_like_options_of_flink_stay_the_programs_own() -> None:
+    info = render(spec({"args": ["--job-id", "x", "-D", "a=b", "--"]}))
+
+    assert info.argv[-6:] == ("--", "--job-id", "x", "-D", "a=b", "--")
+    assert "a" not in dynamic(info)
+
+
+def test_remote_files_are_fetched_into_the_sandbox() -> None:
+    info = render(
+        spec({"uri": "https://files.example/jobs/main.py?v=1", "pyFiles": ["s3://b/lib.zip", "/srv/util.py"]})
+    )
+    program = info.argv[info.argv.index("--") + 1 :]
+
+    assert info.uris == (
+        FetchUri("https://files.example/jobs/main.py?v=1", output_file="main.py"),
+        FetchUri("s3://b/lib.zip", output_file="lib.zip"),
+    )
+    assert program[2:6] == ("-pyfs", "lib.zip,/srv/util.py", "-py", "main.py")
+
+
+def test_a_python_module_is_found_in_the_jobs_file() -> None:
+    info = render(spec({"entryClass": "my.main", "uri": "file:///srv/pkg.zip"}))
+    program = info.argv[info.argv.index("--") + 1 :]
+
+    assert program[2:6] == ("-pyfs", "/srv/pkg.zip", "-pym", "my.main")
+
+
+def test_a_jar_is_shipped_by_flink_itself() -> None:
+    job = {"type": "jar", "uri": "file:///srv/a.jar", "entryClass": "x.Main", "args": ["--ver", "1"]}
+    info = render(spec(job))
+
+    assert info.argv[-7:] == ("--job-classname", "x.Main", "--jars", "local:///srv/a.jar", "--", "--ver", "1")
+    assert info.uris == ()
+
+
+def test_a_remote_jar_is_fetched_into_the_sandbox() -> None:
+    info = render(spec({"type": "jar", "uri": "https://files.example/a.jar", "args": []}))
+
+    assert info.argv[-3:] == ("--jars", "a.jar", "--")
+    assert info.uris == (FetchUri("https://files.example/a.jar", output_file="a.jar"),)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (spec({"type": "sql", "uri": "file:///q.sql"}), "sql"),
+        (spec({"uri": "mailto:x"}), "cannot be reached by agents"),
+        (spec({"uri": "relative.py"}), "cannot be reached by agents"),
+        (spec(flinkVersion="2.3"), "has no Python"),
+        (spec(flinkVersion="1.19"), "no distribution of Flink 1.19"),
+        (spec(flinkVersion="2.2.0"), "no distribution of Flink 2.2.0"),
+        (spec(taskManager={"memory": "400m"}), "taskManager.memory 400m is too small"),
+        (spec(flinkConfiguration={"s3.secret-key": "${secret:key}"}), 'no "key" in secrets'),
+        (spec(flinkConfiguration={"env.java.opts.all": "-Da='x"}), "cannot be split"),
+    ],
+)
+def test_what_cannot_be_rendered_is_refused_before_it_is_accepted(given: JobSpec, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FlinkRenderer(SETTINGS).check(given)
+
+
+def test_a_full_version_that_is_there_is_accepted() -> None:
+    FlinkRenderer(SETTINGS).check(spec(flinkVersion="2.2.1"))
+
+
+# The process
+
+
+def test_the_script_is_constant_and_no_text_of_a_user_is_in_it() -> None:
+    hostile = spec({"args": ["$(touch /tmp/x)", "`id`"]}, env={"A": "$(id)"}, flinkConfiguration={"a": "'; id"})
+
+    assert render(hostile).argv[:5] == render().argv[:5] == ("/bin/sh", "-c", START, "weir", "/opt/jdk/bin/java")
+
+
+def test_memory_and_processors_are_those_of_the_spec() -> None:
+    info = render(spec(taskManager={"memory": "2g", "cpus": 1.5, "slots": 4}), task(Role.TASK_MANAGER))
+
+    assert (info.cpus, info.mem_mb) == (1.5, 2048.0)
+    assert "-Xmx697932173" in info.argv
+    assert "-XX:ActiveProcessorCount=2" in info.argv
+    assert dynamic(info)["taskmanager.numberOfTaskSlots"] == "4"
+    assert dynamic(info)["taskmanager.cpu.cores"] == "1.5"
+
+
+def test_a_users_collector_replaces_ours() -> None:
+    assert "-XX:+UseSerialGC" in render().argv
+    info = render(spec(flinkConfiguration={"env.java.opts.jobmanager": "-XX:+UseZGC -Dx='a b'"}))
+
+    assert "-XX:+UseSerialGC" not in info.argv
+    assert {"-XX:+UseZGC", "-Dx=a b"} < set(info.argv)
+    assert (
+        "-XX:+UseZGC"
+        not in render(
+            spec(flinkConfiguration={"env.java.opts.jobmanager": "-XX:+UseZGC"}), task(Role.TASK_MANAGER)
+        ).argv
+    )
+
+
+def test_secrets_are_neither_in_arguments_nor_in_the_environment() -> None:
+    given = spec(secrets={"s3-key": "/etc/secrets/s3"}, flinkConfiguration={"s3.secret-key": "${secret:s3-key}"})
+    info = render(given)
+
+    assert info.env["S3_KEY_FILE"] == "/etc/secrets/s3"
+    assert info.env["WEIR_SECRETS"] == "s3.secret-key /etc/secrets/s3\n"
+    assert "s3.secret-key" not in info.env["WEIR_CONFIG"]
+
+
+def run_script(tmp_path: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    sandbox = tmp_path / "sandbox"
+    sandbox.mkdir(exist_ok=True)
+    base = {"PATH": "/usr/bin:/bin", "MESOS_SANDBOX": str(sandbox), "WEIR_LOG4J": "log", "WEIR_CONFIG": '"a": "b"\n'}
+    return subprocess.run(
+        ["/bin/sh", "-c", START, "weir", "/bin/echo", *arguments],
+        env={**base, **env}, capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+
+
+def test_the_script_writes_the_configuration_and_becomes_the_process(tmp_path: Path) -> None:
+    ran = run_script(tmp_path, {}, "x y", "$HOME")
+    sandbox = tmp_path / "sandbox"
+
+    assert ran.stdout == f"-Dlog.file={sandbox}/stdout -Djava.io.tmpdir={sandbox}/tmp x y $HOME\n"
+    assert (sandbox / "conf/config.yaml").read_text() == (
+        f'"a": "b"\n"io.tmp.dirs": "{sandbox}/tmp"\n"user.artifacts.base-dir": "{sandbox}/artifacts"\n'
+    )
+    assert (sandbox / "conf/config.yaml").stat().st_mode & 0o077 == 0
+
+
+def test_the_script_puts_secrets_into_the_configuration_file(tmp_path: Path) -> None:
+    secret = tmp_path / "a secret"
+    secret.write_text('p"w\\d\n')
+
+    ran = run_script(tmp_path, {"WEIR_SECRETS": f"s3.key {secret}\n"})
+
+    assert ran.returncode == 0
+    assert (tmp_path / "sandbox/conf/config.yaml").read_text().endswith('"s3.key": "p\\"w\\\\d"\n')
+
+
+def test_the_script_refuses_to_start_without_a_secret(tmp_path: Path) -> None:
+    ran = run_script(tmp_path, {"WEIR_SECRETS": "s3.key /nowhere\n"})
+
+    assert ran.returncode == 78
+    assert "the file /nowhere of the secret for s3.key cannot be read" in ran.stderr
