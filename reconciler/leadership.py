@@ -33,7 +33,7 @@ def contend(
     """Lead whenever elected, until `stop` is set. Raises Halted when a person is needed."""
     while not stop.is_set():
         try:
-            lease = election.acquire(info, timeout=CONTEND_S)
+            lease = election.acquire(info)
         except StoreError as error:
             log.warning("election.failed", error=str(error))
             pause(CONTEND_S)
