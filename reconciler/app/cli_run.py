@@ -14,7 +14,7 @@ import click
 
 from reconciler.app import config as configuration
 from reconciler.app.cli_errors import INTERRUPTED, NO_ZOOKEEPER, Problem
-from reconciler.app.cli_services import Services, check_hosts, check_root, note, why_not
+from reconciler.app.cli_services import Services, check_hosts, check_root, note, require_server, why_not
 
 if TYPE_CHECKING:
     from reconciler.app.replica import Replica
@@ -56,6 +56,7 @@ def run(services: Services, /, path: Path | None, zk: str | None, root: str | No
 
     logs.configure(loaded.log.format, loaded.log.level)
     checked = replica.check(loaded)
+    require_server(services, hosts)
     try:
         process = replica.Replica(checked)
     except StoreUnavailable:

@@ -20,8 +20,11 @@ from reconciler.ports import JobWriter, Store, StoreUnavailable
 
 DEFAULT_ZK = "127.0.0.1:2181"
 DEFAULT_ROOT = "/weir"
-CONNECT_S = 4.0
+CONNECT_S = 3.0
 """A wrong address has to be told within five seconds, with the time to find out why."""
+SESSION_S = 2.0
+"""A command has no ephemeral nodes to keep. Kazoo waits for this long for a server that accepts a
+connection and says nothing, also when it is told to stop."""
 
 
 class JobStore(Store, JobWriter, Protocol):
@@ -61,7 +64,7 @@ def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
 
     quiet()
     try:
-        client = connect(hosts, session_timeout=10.0, timeout=CONNECT_S)
+        client = connect(hosts, session_timeout=SESSION_S, timeout=CONNECT_S)
     except StoreUnavailable:
         raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
     try:
@@ -73,18 +76,36 @@ def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
 
 def why_not(hosts: str) -> str:
     """Why no server of `hosts` serves, found by trying; and what to do."""
-    found = []
-    for address in hosts.partition("/")[0].split(","):
-        host, _, port = address.strip().rpartition(":")
-        try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
-                found.append(f"{address} accepts connections but does not answer as ZooKeeper")
-        except OSError as error:
-            found.append(f"{address}: {error.strerror or error}")
+    found = "; ".join(
+        f"{address}: {error.strerror or error}"
+        if error is not None
+        else f"{address} accepts connections but does not answer as ZooKeeper"
+        for address, error in try_servers(hosts)
+    )
     return (
-        f"cannot reach ZooKeeper ({'; '.join(found)}); name it with --zk HOST:PORT or WEIR_ZK, "
+        f"cannot reach ZooKeeper ({found}); name it with --zk HOST:PORT or WEIR_ZK, "
         "or start a local stack: weir local up"
     )
+
+
+def try_servers(hosts: str) -> Iterator[tuple[str, OSError | None]]:
+    """Each server, and what stood against a connection with it."""
+    for address in hosts.partition("/")[0].split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
+                yield address, None
+        except OSError as error:
+            yield address, error
+
+
+def require_server(services: Services, hosts: str) -> None:
+    """Wait a moment until a server accepts connections. Raises Problem: the address is wrong, or nothing runs there."""
+    deadline = services.monotonic() + CONNECT_S
+    while all(error is not None for _, error in try_servers(hosts)):
+        if services.monotonic() >= deadline:
+            raise Problem(why_not(hosts), NO_ZOOKEEPER)
+        services.sleep(0.2)
 
 
 def find_local() -> LocalAddresses | None:
