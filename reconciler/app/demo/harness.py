@@ -121,6 +121,11 @@ class Installation:
         """Who leads; None when nobody does, or ZooKeeper does not answer."""
         return self._read(self.store.load_leader)
 
+    def contenders(self) -> list[str]:
+        """Election nodes of the replicas that live. Raises when ZooKeeper does not answer."""
+        found: list[str] = self._client.get_children(self.store.layout.election)
+        return found
+
     def status(self, job: str) -> Status | None:
         """`/weir/status/<job>`."""
         return self._read(lambda: self.store.load_status(job))
@@ -189,6 +194,11 @@ class Installation:
     def framework_id(self) -> str | None:
         """Our framework, once it is registered."""
         return self._read(self.store.load_framework_id)
+
+    def live_tasks(self) -> set[str]:
+        """Task ids that Mesos says may still run."""
+        live = ("TASK_RUNNING", "TASK_STARTING", "TASK_STAGING", "TASK_KILLING", "TASK_UNREACHABLE")
+        return {task for task, state in self.mesos_tasks().items() if state in live}
 
     def mesos_tasks(self) -> dict[str, str]:
         """Task states by id, as the leading master reports them; empty when none leads."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from reconciler.app.demo import faults
 from reconciler.app.demo.harness import Installation, JobView, Spec
 from reconciler.app.demo.rows import JOB_FILE, Comparison, Feeder, Sink, compare
 from reconciler.app.demo.story import DemoFailed, Story, poll
-from reconciler.model.record import Ending, EndMode, EndReason
+from reconciler.model.record import Ending, EndMode, EndReason, Lifecycle
 from reconciler.model.status import LeaderInfo, Status
 
 JOB = "even-ids"
@@ -122,12 +123,13 @@ class Scenario:
         with self.story.step("A TaskManager is killed") as step:
             victim, host = next(iter(self._tasks("tm").items()))
             fed, pids = self.feeder.evens, faults.kill_task(self.installation, victim)
+            killed = time.monotonic()
             self.story.say(f"SIGKILL to process {pids[0]} of {victim} on {host}")
             self.story.wait("a new TaskManager runs in Mesos", lambda: self._replaced("tm", victim), RECOVERY_S)
-            status = self._runs_again(generation=1)
+            self._runs_again(generation=1)
+            step.result = f"replaced within its generation, all running again after {time.monotonic() - killed:.1f} s"
             self._progress("rows fed after the kill are in the sink", fed + 1)
             self.faults += 1
-            step.result = f"replaced by {next(iter(self._tasks('tm')))}, generation {status.generation} goes on"
 
     def kill_host(self) -> None:
         """The host of the JobManager dies with everything on it: agent, executors, tasks."""
@@ -137,17 +139,18 @@ class Scenario:
                 raise DemoFailed(f"the status does not say where {victim} runs")
             fed = self.feeder.evens
             self.stack.kill(faults.host_of(agent))
+            killed = time.monotonic()
             self.story.say(f"SIGKILL to {faults.host_of(agent)}: {agent}, its executors and the processes of its tasks")
             self.story.wait("another JobManager runs in Mesos", lambda: self._replaced("jm", victim), RECOVERY_S)
             self._runs_again(generation=1)
-            now_on = next(iter(self._tasks("jm").values()))
+            took, now_on = time.monotonic() - killed, next(iter(self._tasks("jm").values()))
             if now_on == agent:
                 raise DemoFailed(f"the JobManager is said to run on {agent}, which is dead")
             self._progress("rows fed after the kill are in the sink", fed + 1)
             self.faults += 1
             self.stack.start(agent)
             self.story.wait(f"{agent} is back", lambda: agent in self.installation.active_agents(), RECOVERY_S)
-            step.result = f"from {agent} to {now_on}, the same generation from its latest checkpoint"
+            step.result = f"from {agent} to {now_on}, latest checkpoint, all running again after {took:.1f} s"
 
     def upgrade(self) -> None:
         """Parallelism 1 to 2 through a savepoint; the leader dies in the middle of it."""
@@ -162,7 +165,8 @@ class Scenario:
             self._progress("rows fed after the upgrade are in the sink", fed + 1)
             self.faults += 1
             self.stack.start(before.replica)
-            step.result = f"{before.replica} died, {after.replica} finished: generation 2 at parallelism 2"
+            self.story.wait(f"{before.replica} is back", self._all_contend, RECOVERY_S)
+            step.result = f"{before.replica} died, {after.replica} finished it: generation 2, from the savepoint"
 
     def _kill_leader_while_stopping(self, leader: LeaderInfo) -> Ending:
         """SIGKILL as soon as the intent to stop is durable: nobody but the record knows of the upgrade then.
@@ -219,13 +223,16 @@ class Scenario:
             self.story.wait("the framework is registered with it", self.installation.framework_active, RECOVERY_S)
             agents = set(self.stack.layout.agents)
             self.story.wait("so are the agents", lambda: agents <= self.installation.active_agents(), RECOVERY_S)
-            self.story.wait("it knows the tasks", lambda: tasks.keys() <= self._mesos_running(), RECOVERY_S)
+            self.story.wait("it knows the tasks", lambda: tasks.keys() <= self.installation.live_tasks(), RECOVERY_S)
             self._progress("rows fed after the kill are in the sink", fed + 1)
             self._runs_again(generation=2)
             if tasks != self._tasks("jm") | self._tasks("tm"):
                 raise DemoFailed("tasks were replaced although only a master died")
             self.faults += 1
             self.stack.start(old.name)
+            self.story.wait(
+                f"{old.name} is back", lambda: all(master.up for master in self.stack.masters()), RECOVERY_S
+            )
             step.result = f"{new} took over, every task went on"
 
     # the end
@@ -246,8 +253,8 @@ class Scenario:
         with self.story.step("The job is deleted") as step:
             self.story.quote(f"zkCli.sh delete {self.installation.root}/jobs/{self.job.name}")
             self.installation.delete(self.job.name)
-            self.story.wait("no task is left in Mesos", lambda: not self._mesos_running(), RECOVERY_S)
-            step.result = "no task is left"
+            self.story.wait("it has ended, and no task is left in Mesos", self._gone, RECOVERY_S)
+            step.result = "ended with a savepoint, no task is left"
 
     # looking
 
@@ -261,9 +268,13 @@ class Scenario:
         tasks, mesos = self.job.tasks(role), self.installation.mesos_tasks()
         return victim not in tasks and any(mesos.get(task) == "TASK_RUNNING" for task in tasks)
 
-    def _mesos_running(self) -> set[str]:
-        live = ("TASK_RUNNING", "TASK_STARTING", "TASK_STAGING", "TASK_KILLING")
-        return {task for task, state in self.installation.mesos_tasks().items() if state in live}
+    def _gone(self) -> bool:
+        record = self.installation.record(self.job.name)
+        over = record is not None and record.lifecycle is Lifecycle.DELETED
+        return over and self.installation.framework_active() and not self.installation.live_tasks()
+
+    def _all_contend(self) -> bool:
+        return len(self.installation.contenders()) == len(self.installation.replicas)
 
     def _runs_again(self, generation: int) -> Status:
         return self.story.wait("every vertex is RUNNING", lambda: self.job.running(generation), RECOVERY_S)
