@@ -5,7 +5,7 @@
 // not published there, so this file declares the classes and functions we call under their real names:
 // the compiler then emits the mangled names that the library exports, and the linker checks them.
 //
-// Rules that hold throughout (established by running them, see docs/local-stack.md):
+// Rules that hold throughout (established by running them; README.md of the folder above says more):
 //  * Sizes of Mesos' classes are unknown to us. Objects live in zeroed memory that is far too large,
 //    are constructed in place and never destroyed: the process ends instead.
 //  * Option<T> of this build is `int state` (0 = some, 1 = none) followed by the value.

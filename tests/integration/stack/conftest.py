@@ -90,6 +90,14 @@ class Scheduler:
                 self.call({"type": "ACKNOWLEDGE", "acknowledge": {key: status[key] for key in keys}})
             if matches(event):
                 return event
+            if event["type"] == "OFFERS":
+                self.decline(event["offers"]["offers"])
+
+    def decline(self, offers: list[Json]) -> None:
+        """Gives offers back; an offer that is kept is never made again."""
+        if offers:
+            decline = {"offer_ids": [offer["id"] for offer in offers], "filters": {"refuse_seconds": 0.1}}
+            self.call({"type": "DECLINE", "decline": decline})
 
     def launch(self, command: Json, host: str = "agent-1", **task: Any) -> str:
         """Launches a task on an agent; returns its id."""
@@ -98,10 +106,7 @@ class Scheduler:
         while offer is None:
             offers = self.wait(lambda event: event["type"] == "OFFERS")["offers"]["offers"]
             offer = next((one for one in offers if one["hostname"] == host), None)
-            for other in offers:
-                if other is not offer:
-                    decline = {"offer_ids": [other["id"]], "filters": {"refuse_seconds": 0.1}}
-                    self.call({"type": "DECLINE", "decline": decline})
+            self.decline([other for other in offers if other is not offer])
         task_id = uuid.uuid4().hex[:12]
         info = {
             "name": task_id,
