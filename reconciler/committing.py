@@ -97,7 +97,9 @@ class Committer:
         return record, self._renderer.render(record, record.generation, task)
 
     def _history(self, decision: Decision, record: Record | None, now: float) -> tuple[JobEvent, ...]:
-        number = record.generation.number if record and record.generation else 0
+        number = 0
+        if record is not None:
+            number = record.generation.number if record.generation else record.next_generation - 1
         return tuple(
             JobEvent(
                 time=timestamp(now),

@@ -56,7 +56,7 @@ def begin_delete(turn: Turn) -> None:
     if turn.record.lifecycle is not Lifecycle.DELETING:
         turn.update(lifecycle=Lifecycle.DELETING)
         turn.unblock()
-        turn.event("DELETE_BEGUN", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
+        turn.event("DELETING", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
     if turn.record.generation is None:
         turn.wait("deleting; waiting until its tasks have ended")
         return

@@ -153,7 +153,17 @@ def _aged(turn: Turn) -> list[str]:
     too_many = max(0, len(own) - keep.max_count)
     aged = candidates[:too_many]
     aged += [s for s in candidates[too_many:] if turn.now - s.time > keep.max_age]
+    if turn.generation.checkpointed:
+        # Restored with NO_CLAIM, so the first checkpoint of this generation refers to nothing older
+        # (Flink docs, "Savepoints": claim modes).
+        aged += [
+            s for s in ordered if s.kind is SnapshotKind.CHECKPOINT and s.path not in referenced and _older(turn, s)
+        ]
     return [snapshot.path for snapshot in aged]
+
+
+def _older(turn: Turn, snapshot: Snapshot) -> bool:
+    return snapshot.generation < turn.generation.number
 
 
 def _referenced(turn: Turn) -> set[str]:

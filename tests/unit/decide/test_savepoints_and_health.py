@@ -309,3 +309,23 @@ def test_a_taskmanager_failure_during_a_rollback_is_just_replaced() -> None:
     job.mesos(job.of(Role.TASK_MANAGER)[0], TaskState.FAILED)
     job.settle()
     assert job.generation.number == 3
+
+
+def test_checkpoints_of_earlier_generations_go_once_nothing_refers_to_them() -> None:
+    job = Scenario(spec(job={"upgradeMode": "last-state"}))
+    job.bring_up()
+    disposed: set[str] = set()
+    for number in (1, 2, 3):
+        job.edit(spec(restartNonce=number, job={"upgradeMode": "last-state"}))
+        job.settle()
+        job.bury_killed()
+        job.settle()
+        job.found(ha_metadata=True, checkpoint_path=f"file:///srv/{number}/chk-9", checkpoint_id=9)
+        job.settle()
+        job.place()
+        job.run_tasks()
+        running(job)
+        disposed |= {effect.path for effect in effects(job.settle(), DisposeSavepoint)}
+    assert job.generation.restore is not None
+    assert job.generation.restore.path == "file:///srv/3/chk-9"
+    assert disposed == {"file:///srv/1/chk-9", "file:///srv/2/chk-9"}
