@@ -12,9 +12,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import pytest
@@ -87,12 +88,17 @@ class World:
         return Record(name, ids.job_uid(name, self.jobs), SpecRef(self.jobs, 0))
 
     def generation(
-        self, record: Record, number: int, restore: Snapshot | None = None, parallelism: int = 1
+        self,
+        record: Record,
+        number: int,
+        restore: Snapshot | None = None,
+        parallelism: int = 1,
+        config: Mapping[str, str] = MappingProxyType({"restart-strategy.type": "none"}),
     ) -> Generation:
         spec = JobSpec.model_validate(
             {
                 "flinkVersion": "2.2",
-                "flinkConfiguration": {"execution.checkpointing.interval": "1s", "restart-strategy.type": "none"},
+                "flinkConfiguration": {"execution.checkpointing.interval": "1s", **config},
                 "job": {
                     "type": "python",
                     "uri": EXAMPLE.as_uri(),
@@ -121,7 +127,8 @@ class World:
     # processes
 
     def start(self, record: Record, generation: Generation, task_managers: int = 1) -> Started:
-        self.feed(record, "".join(json.dumps({"id": i, "value": f"v{i}"}) + "\n" for i in range(10)))
+        if self.real and not self.input(record).exists():
+            self.feed(record, "".join(json.dumps({"id": i, "value": f"v{i}"}) + "\n" for i in range(10)))
         jm = self._task(record, generation, Role.JOB_MANAGER, 0)
         tasks = [jm, *(self._task(record, generation, Role.TASK_MANAGER, i) for i in range(task_managers))]
         target = FlinkTarget("2.2", f"http://{jm.address}:{jm.ports[0]}", generation.job_id, generation.cluster_id)
@@ -237,8 +244,11 @@ class World:
         return trigger, operation
 
     def restored(self, record: Record, number: int, path: str, parallelism: int = 1) -> Started:
-        restore = Snapshot(SnapshotKind.SAVEPOINT, path, number - 1)
-        return self.start(record, self.generation(record, number, restore, parallelism), parallelism)
+        generation = self.generation(record, number, self.savepoint(path, number - 1), parallelism)
+        return self.start(record, generation, parallelism)
+
+    def savepoint(self, path: str, generation: int) -> Snapshot:
+        return Snapshot(SnapshotKind.SAVEPOINT, path, generation)
 
 
 class FakeProcesses:
@@ -358,3 +368,9 @@ def running(world: World) -> Iterator[Started]:
     world.until_running(started)
     yield started
     world.kill(started)
+
+
+@pytest.fixture(scope="module")
+def real(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The real world alone, for what the fake has no notion of: rows."""
+    yield from real_world(stack, tmp_path_factory.mktemp("rows"))
