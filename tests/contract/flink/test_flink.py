@@ -151,6 +151,33 @@ def test_a_savepoint_is_newer_than_the_checkpoints_before_it(world: World, runni
     assert number > before
 
 
+def test_a_savepoint_that_was_disposed_of_is_gone_and_may_be_disposed_of_again(world: World, running: Started) -> None:
+    world.until_running(running)
+    trigger = world.trigger(running, "disposed")
+    world.flink.trigger_savepoint(running.target, trigger)
+    path = world.finish(running, trigger).path
+
+    for _ in range(2):
+        world.flink.dispose(running.target, path)
+
+    view = world.flink.find_restore_point(world.question(running, trigger, (path,)))
+    assert (view.savepoints, view.missing) == ((), (path,))
+
+
+def test_a_running_job_is_rescaled_in_place(world: World) -> None:
+    record = world.new_job()
+    started = world.start(record, world.generation(record, 1), task_managers=2)
+    world.until_running(started)
+
+    for _ in range(2):
+        world.flink.rescale(started.target, 2)
+
+    seen = world.until(started, "rescaled", lambda seen: seen.vertices_running and seen.parallelism == 2)
+    assert seen.job_id == started.generation.job_id
+    assert seen.busy_task_managers == set(started.task_ids(Role.TASK_MANAGER))
+    world.kill(started)
+
+
 # A job that was stopped, and what follows
 
 

@@ -272,6 +272,12 @@ def test_a_users_collector_replaces_ours() -> None:
     )
 
 
+def test_only_a_small_job_manager_goes_without_the_optimising_compiler() -> None:
+    assert "-XX:TieredStopAtLevel=1" in render().argv
+    assert "-XX:TieredStopAtLevel=1" not in render(spec(jobManager={"cpus": 2})).argv
+    assert "-XX:TieredStopAtLevel=1" not in render(placed=task(Role.TASK_MANAGER)).argv
+
+
 def test_secrets_are_neither_in_arguments_nor_in_the_environment() -> None:
     given = spec(secrets={"s3-key": "/etc/secrets/s3"}, flinkConfiguration={"s3.secret-key": "${secret:s3-key}"})
     info = render(given)
