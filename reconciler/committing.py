@@ -10,7 +10,7 @@ import structlog
 
 from reconciler.jobs import JobEntry, Launch, Pending
 from reconciler.model.decision import Decision, EmitEvent
-from reconciler.model.events import Committed, EffectDone, Event, StoredRecord, UnreadableRecord
+from reconciler.model.events import Committed, EffectDone, Event, StoredRecord, TaskUpdate, UnreadableRecord
 from reconciler.model.record import Record, TaskPhase
 from reconciler.model.resources import Assignment, TaskInfo
 from reconciler.model.status import JobEvent, Status
@@ -29,6 +29,15 @@ from reconciler.report import timestamp
 log = structlog.get_logger("weir.commit")
 
 Submit = Callable[[str, Callable[[], Event | None]], None]
+
+
+def take_settled(entry: JobEntry, record: Record | None) -> list[TaskUpdate]:
+    """Updates that may be acknowledged once `record` is persisted: a death that is still in it has to wait."""
+    open_tasks = {task.task_id for task in record.tasks} if record is not None else set()
+    waiting = [update for update in entry.acknowledge if update.state.dead and update.task_id in open_tasks]
+    settled = [update for update in entry.acknowledge if update not in waiting]
+    entry.acknowledge = waiting
+    return settled
 
 
 class Committer:
@@ -51,7 +60,7 @@ class Committer:
             record, info = self._placed(record, assignment, now)
             infos.append((launch, info))
         history = self._history(decision, record or entry.record, now)
-        acknowledge, entry.acknowledge = entry.acknowledge, []
+        acknowledge = take_settled(entry, record)
         pending = Pending(self._token(), record, decision.effects, acknowledge, infos, status, history)
         self._send(entry, pending, JobChange(entry.name, record, entry.version, status, history))
 

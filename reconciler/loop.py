@@ -22,7 +22,7 @@ from typing import Any
 
 import structlog
 
-from reconciler.committing import Committer, Launcher
+from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
 from reconciler.effects import Effects
@@ -315,7 +315,7 @@ class Loop:
         if placed or decision.record != entry.record:
             self._committer.commit(entry, decision, placed, status, now)
             return
-        acknowledge, entry.acknowledge = entry.acknowledge, []
+        acknowledge = take_settled(entry, entry.record)
         self._release(entry, Pending(0, entry.record, decision.effects, acknowledge, (), status))
         if same_status(entry.status, status):
             return
