@@ -61,19 +61,19 @@ class SimCluster:
     def __init__(self, world: World, leadership: Leadership, inner: FakeCluster) -> None:
         self._world = world
         self._leadership = leadership
-        self._inner = inner
+        self.inner = inner
 
     def start(self, framework_id: str | None, sink: EventSink) -> None:
-        self._inner.start(framework_id, sink)
+        self.inner.start(framework_id, sink)
         self._world.poke()
 
     def stop(self) -> None:
-        self._inner.stop()
+        self.inner.stop()
 
     def accept(self, offer_ids: Sequence[str], tasks: Sequence[TaskInfo]) -> None:
         reached = self._count()
         try:
-            self._inner.accept(offer_ids, tasks)
+            self.inner.accept(offer_ids, tasks)
         except AcceptUnclear:
             if self._count() > reached:
                 self._world.monitor.launched(self._leadership, tasks)
@@ -86,7 +86,7 @@ class SimCluster:
     def kill(self, task_id: str, agent_id: str | None, grace_s: float) -> None:
         reached = self._count()
         try:
-            self._inner.kill(task_id, agent_id, grace_s)
+            self.inner.kill(task_id, agent_id, grace_s)
         finally:
             self._say("KILL", self._count() > reached, task_id)
             if self._count() > reached:
@@ -95,26 +95,26 @@ class SimCluster:
     def acknowledge(self, update: TaskUpdate) -> None:
         reached = self._count()
         try:
-            self._inner.acknowledge(update)
+            self.inner.acknowledge(update)
         finally:
             if self._count() > reached:
                 self._world.monitor.acknowledged(self._leadership, update)
                 self._world.poke()
 
     def decline(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
-        self._inner.decline(offer_ids, refuse_seconds)
+        self.inner.decline(offer_ids, refuse_seconds)
         self._say("DECLINE", True, f"{len(offer_ids)} offers for {refuse_seconds:g} s")
 
     def suppress(self) -> None:
-        self._inner.suppress()
+        self.inner.suppress()
         self._say("SUPPRESS", True, "")
 
     def revive(self) -> None:
-        self._inner.revive()
+        self.inner.revive()
         self._say("REVIVE", True, "")
 
     def reconcile(self, tasks: Sequence[tuple[str, str | None]]) -> None:
-        self._inner.reconcile(tasks)
+        self.inner.reconcile(tasks)
         self._say("RECONCILE", True, " ".join(task for task, _ in tasks) or "(all)")
 
     def _count(self) -> int:

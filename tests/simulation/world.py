@@ -9,7 +9,7 @@ from typing import Any
 
 from integration.flink.fake import FakeFlink, fake_renderer
 from integration.mesos.fake import CallFault, FakeMesos
-from integration.mesos.fake_state import FakeAgent
+from integration.mesos.fake_state import AgentStatus, FakeAgent
 from plugins.placement.spread import Spread
 from plugins.restart.exponential_delay import ExponentialDelay
 from reconciler.app.admission import Admission, memory
@@ -82,6 +82,7 @@ class World:
         self.weather = Weather()
         self.tree = MemoryTree()
         self.tree_is_away = False
+        self.master_is_up = True
         self.elections = 0
         self.faults = 0
         self.excuses: set[str] = set()
@@ -222,7 +223,32 @@ class World:
             self.faults += 1
             replica.crash(f"right after call {self.calls}")
 
-    # Ends
+    # When faults end
+
+    def agent_back(self, agent: FakeAgent) -> None:
+        """An agent that was away, or that a new master does not know yet, registers."""
+        self.flink.unreachable.difference_update(agent.tasks)
+        if agent.status is AgentStatus.GONE or (agent.up and agent.status is AgentStatus.REGISTERED):
+            return
+        self.sim.say("fault", f"agent {agent.id} is back")
+        self.flink.advance(self.sim.now)
+        self.mesos.agent_up(agent.id)
+        self.poke()
+
+    def clear_weather(self) -> None:
+        self.weather = Weather()
+
+    def clear_calls(self) -> None:
+        self.weather.call_faults = {}
+
+    def clear_updates(self) -> None:
+        self.weather.update_lost = self.weather.update_twice = 0.0
+
+    def clear_slow(self) -> None:
+        self.weather.slow = {}
+
+    def clear_rest(self) -> None:
+        self.weather.rest_lost = 0.0
 
     def leader(self) -> Replica | None:
         """The replica that acts now, as far as an observer can tell."""

@@ -1,0 +1,83 @@
+"""The command line of the simulation.
+
+python -m tests.simulation run --n 200 --seed-base 1
+python -m tests.simulation replay 17
+python -m tests.simulation crashpoints
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.simulation import crashpoints, runs
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="simulate many seeds")
+    run.add_argument("--n", type=int, default=200, help="how many seeds")
+    run.add_argument("--seed-base", type=int, default=1, help="the first seed")
+    run.add_argument("--keep-going", type=int, default=20, help="stop after so many seeds that failed")
+    replay = commands.add_parser("replay", help="simulate one seed and print everything that happens")
+    replay.add_argument("seed", type=int)
+    commands.add_parser("crashpoints", help="crash the leader after every single call of a few workloads")
+    args = parser.parse_args(argv)
+    if args.command == "replay":
+        return _replay(args.seed)
+    if args.command == "crashpoints":
+        return _crashpoints()
+    return _run(args.n, args.seed_base, args.keep_going)
+
+
+def _run(count: int, base: int, keep_going: int) -> int:
+    begun, faults = time.monotonic(), 0
+    broken: list[runs.Result] = []
+    for done, seed in enumerate(range(base, base + count), start=1):
+        result = runs.run(seed)
+        faults += result.faults
+        if result.violations:
+            broken.append(result)
+            print(f"seed {seed}: {result.violations[0]}", flush=True)
+            if len(broken) >= keep_going:
+                break
+        if done % 100 == 0:
+            rate = done / (time.monotonic() - begun)
+            print(f"simulate: {done} of {count} seeds, {faults} faults, {rate:.0f} seeds/s", flush=True)
+    if broken:
+        seeds = " ".join(str(result.seed) for result in broken)
+        violations = sum(len(result.violations) for result in broken)
+        print(f"simulate: FAILED — {count} seeds, {faults} faults, {violations} violations in seeds {seeds}")
+        print(f"replay one with: python -m tests.simulation replay {broken[0].seed}")
+        return 1
+    print(f"simulate: ok — {count} seeds, {faults} faults, 0 violations")
+    return 0
+
+
+def _replay(seed: int) -> int:
+    result = runs.run(seed, trace=True)
+    print("\n".join(result.trace))
+    print(f"seed {seed}: {result.faults} faults, {result.elapsed:.0f} virtual seconds, {result.steps} steps")
+    for line in result.violations:
+        print(f"BROKEN {line}")
+    return 1 if result.violations else 0
+
+
+def _crashpoints() -> int:
+    points, broken = 0, 0
+    for steps in crashpoints.WORKLOADS:
+        results = crashpoints.enumerate_points(steps)
+        points += len(results)
+        for number, result in results.items():
+            if result.violations:
+                broken += 1
+                print(f"{' '.join(steps)}, crash after call {number}: {result.violations[0]}", flush=True)
+        print(f"crashpoints: {' '.join(steps)}: {len(results)} points", flush=True)
+    print(f"crashpoints: {'FAILED' if broken else 'ok'} — {points} crash points, {broken} violations")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
