@@ -39,8 +39,7 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
         turn.block(
             "RECORD_TOO_OLD",
             f"{seen.newer_task} runs, but this record does not know it: an old backup was restored. "
-            "Nothing is touched; put the newer record back, or say where to go on from: "
-            f"weir restore-from {record.name} --latest",
+            "Nothing is touched; put the newer record back",
         )
         lifecycle.name(turn)
         return turn.decision()

@@ -82,9 +82,10 @@ def _choose_mode(turn: Turn, reason: EndReason) -> EndMode:
         wanted = "savepoint" if turn.spec.on_delete == "savepoint" else "stateless"
     if wanted == "stateless":
         return EndMode.CANCEL
-    if wanted == "last-state":
+    if wanted == "last-state" and (generation.checkpointed or not generation.was_running):
         return EndMode.KILL
     if generation.was_running or state is JobState.RUNNING:
+        # Also under last-state while there is no checkpoint yet: killing the job would start it empty.
         return EndMode.SAVEPOINT
     # It never got to run, so there is nothing to stop; what a checkpoint may hold is looked for (fault 56).
     return EndMode.KILL
@@ -207,6 +208,8 @@ def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation 
         return False
     if flink is not None and flink.job_state is JobState.RUNNING:
         return False
+    if flink is None and not turn.generation.checkpointed:
+        return False  # it may be running, and nothing of what it holds is stored anywhere: only a person may end it
     due = ending.since + turn.policy.stop_patience_s
     if turn.now < due:
         turn.wake(due)
@@ -255,7 +258,7 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
     """Find the newest state of the ended generation and persist it, before anything starts from it."""
     del operation
     generation, ending = turn.generation, turn.ending
-    if ending.mode is EndMode.CANCEL:
+    if ending.mode is EndMode.CANCEL or _stateless_change(turn):
         turn.update_ending(restore_known=True, restore=None)  # stateless: the spec says so explicitly
         return
     stopped_with = [s for s in turn.record.snapshots if s.trigger_id == ending.trigger_id and s.trigger_id]
@@ -287,16 +290,38 @@ def _determine_restore_point(turn: Turn, operation: Operation | None) -> None:
         return
     newest = turn.record.newest_snapshot()
     if newest is None or newest.order < (generation.number, 0, 0):
-        if generation.checkpointed:
+        if generation.checkpointed and not _told_where(turn):
             missing = f"generation {generation.number} completed checkpoints, but none of them is found"
             decide_tasks.block_restore(turn, missing)
             return
         newest = generation.restore if newest is None else newest
-    if newest is not None and newest.path in view.missing:
+    if newest is not None and newest.path in view.missing and not _told_where(turn):
         decide_tasks.block_restore(turn, f"the newest state is missing: {newest.path}")
         return
     turn.unblock()
-    turn.update_ending(restore_known=True, restore=newest)
+    if not turn.ending.restore_known:
+        turn.update_ending(restore_known=True, restore=newest)
+
+
+def _told_where(turn: Turn) -> bool:
+    """The newest state is not to be found: follow what a person has said in the spec since, if anything (S2)."""
+    before, wanted = turn.generation.spec.job, turn.spec.job
+    path = wanted.initial_savepoint_path
+    if path is not None and path != before.initial_savepoint_path:
+        told = Snapshot(SnapshotKind.SAVEPOINT, path, turn.generation.number, reason="told")
+        turn.update_ending(restore_known=True, restore=told)
+    elif wanted.upgrade_mode == "stateless" != before.upgrade_mode:
+        turn.update_ending(restore_known=True, restore=None)
+    else:
+        return False
+    turn.event("RESTORE_TOLD", f"the newest state is missing; starting from {path or 'nothing'}, as the spec says")
+    return True
+
+
+def _stateless_change(turn: Turn) -> bool:
+    """A changed spec that says stateless starts empty; an unchanged one that failed keeps its state."""
+    changed = diff_class(turn.generation.spec, turn.target) >= DiffClass.SCALE
+    return changed and turn.spec.job.upgrade_mode == "stateless" and not turn.deletion_wanted
 
 
 def _remember(turn: Turn, found: list[Snapshot]) -> None:

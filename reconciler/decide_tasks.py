@@ -14,7 +14,7 @@ from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillT
 from reconciler.model.ids import checkpoint_dir
 from reconciler.model.observation import TaskObservation, TaskState
 from reconciler.model.record import Role, Task, TaskPhase
-from reconciler.restarts import charge
+from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
 
 NOT_CHARGED_REASONS = frozenset(
@@ -45,7 +45,7 @@ def absorb_deaths(turn: Turn) -> None:
             turn.event("TASK_NOT_STARTED", f"{said}; not charged to the restart budget")
         else:
             turn.event("TASK_LOST", said, warning=True)
-            charge(turn, said)
+            charge(turn, said, task.agent_id)
 
 
 def _matters(turn: Turn, task: Task) -> bool:
@@ -103,8 +103,8 @@ def _ensure_one(turn: Turn, role: Role, index: int, attempts: Sequence[Task]) ->
 
 def _want(turn: Turn, role: Role, index: int) -> None:
     record = turn.record
-    not_before = min(record.restarts.next_at, turn.now + 2 * turn.generation.spec.restart.max_backoff)
-    task = Task(role, turn.generation.number, index, record.next_attempt, wanted_at=turn.now, not_before=not_before)
+    due = not_before(turn)
+    task = Task(role, turn.generation.number, index, record.next_attempt, wanted_at=turn.now, not_before=due)
     turn.update(tasks=(*record.tasks, task), next_attempt=record.next_attempt + 1)
     if role is Role.JOB_MANAGER:
         turn.update_generation(job_managers_launched=turn.generation.job_managers_launched + 1)
@@ -138,8 +138,8 @@ def block_restore(turn: Turn, what: str) -> None:
     """Never start empty and never from something older: say what is missing and how to go on (S2)."""
     turn.block(
         "RESTORE_BLOCKED",
-        f"{what}. Put it back, or say where to start from: "
-        f"weir restore-from {turn.record.name} --path PATH | --latest | --empty",
+        f"{what}. Put it back and the job goes on; or say in the spec where to start from: another "
+        "job.initialSavepointPath, or job.upgradeMode stateless to start empty",
     )
 
 
@@ -177,7 +177,7 @@ def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
         f"{_said(task, seen)}; replaced after {turn.policy.lost_grace_s:g} s, the old one may still be alive",
         warning=True,
     )
-    charge(turn, _said(task, seen))
+    charge(turn, _said(task, seen), task.agent_id)
     _want(turn, task.role, task.index)
 
 
@@ -230,7 +230,7 @@ def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
         said = f"{NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
         turn.event("LAUNCH_TIMEOUT", said, warning=True)
         turn.kill(task, said)
-        charge(turn, said)
+        charge(turn, said, task.agent_id)
     else:
         turn.wake(due + timeout / 2)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 _IDENTITY = "the operator derives it for every generation, so that no two share state"
 _PLACED = "it follows from where Mesos places the task"
-_RESTORE = "the operator chooses the restore point; see job.initialSavepointPath and `weir restore-from`"
+_RESTORE = "the operator chooses the restore point; see job.initialSavepointPath"
 _RESULTS = "a job's result has to outlive its JobManager, or an old JobManager could run the job again"
 _STARTED = "Weir starts the JVM itself; use env.java.opts.all, .jobmanager or .taskmanager"
 _ELSEWHERE = "this is Mesos; the option would have no effect"

@@ -219,7 +219,7 @@ def test_lost_checkpoints_block_instead_of_starting_empty() -> None:
     assert job.record is not None
     assert job.record.lifecycle is Lifecycle.BLOCKED
     assert job.record.blocked == "RESTORE_BLOCKED"
-    assert "weir restore-from orders" in job.record.blocked_why
+    assert "initialSavepointPath" in job.record.blocked_why
     assert decision.wanted() == ()
 
 
@@ -629,3 +629,47 @@ def test_f61_the_job_result_stays_until_every_task_of_the_generation_is_dead() -
     job.bury_killed()
     (cleanup,) = effects(job.settle(), CleanUpGeneration)
     assert cleanup.generation == 1
+
+
+def lost_state() -> Scenario:
+    job = Scenario()
+    job.bring_up()
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.settle()
+    job.found(ha_metadata=False)
+    job.settle()
+    assert job.record is not None
+    assert job.record.blocked == "RESTORE_BLOCKED"
+    return job
+
+
+def test_a_person_may_say_where_to_start_from_when_the_newest_state_is_lost() -> None:
+    job = lost_state()
+    job.edit(spec(job={"initialSavepointPath": "file:///srv/rescued"}))
+    job.settle()
+    job.found(ha_metadata=False)
+    job.settle()
+    assert job.generation.number == 2
+    assert job.generation.restore is not None
+    assert job.generation.restore.path == "file:///srv/rescued"
+
+
+def test_a_person_may_say_to_start_empty_when_the_newest_state_is_lost() -> None:
+    job = lost_state()
+    job.edit(spec(job={"upgradeMode": "stateless"}))
+    job.settle()
+    job.found(ha_metadata=False)
+    job.settle()
+    assert job.generation.number == 2
+    assert job.generation.restore is None
+
+
+def test_an_initial_savepoint_path_that_is_edited_later_does_not_rewind_a_job_whose_state_is_there() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.edit(spec(restartNonce=1, job={"initialSavepointPath": "file:///srv/old"}))
+    job.settle()
+    job.stopped("file:///srv/sp-1")
+    job.settle()
+    assert job.generation.restore is not None
+    assert job.generation.restore.path == "file:///srv/sp-1"
