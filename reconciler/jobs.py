@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from reconciler.model.decision import Desired, Effect
 from reconciler.model.events import FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
 from reconciler.model.observation import FlinkObservation, Observation, RestoreView, TaskObservation
-from reconciler.model.record import Lifecycle, Record, Role
-from reconciler.model.resources import PORTS, TaskInfo, TaskRequest
+from reconciler.model.record import Lifecycle, Record, Role, Task
+from reconciler.model.resources import PORTS, Sibling, TaskInfo, TaskRequest
 from reconciler.model.status import JobEvent, Status
+from reconciler.restarts import is_relaunch, recently_failed
 
 RESTART_SAMPLES = 256
 
@@ -152,7 +153,7 @@ def requests(record: Record | None, now: float) -> list[TaskRequest]:
     if record is None or generation is None:
         return []
     spec = generation.spec
-    siblings = tuple((task.role.value, task.agent_id) for task in record.tasks if task.agent_id is not None)
+    avoid = recently_failed(record.restarts, now)
     wanted = [task for task in record.tasks if not task.placed and task.not_before <= now]
     found = []
     for task in sorted(wanted, key=lambda task: (task.role is Role.TASK_MANAGER, task.index)):
@@ -167,10 +168,31 @@ def requests(record: Record | None, now: float) -> list[TaskRequest]:
                 ports=PORTS[task.role],
                 constraints=tuple(tuple(constraint) for constraint in spec.placement.constraints),
                 strategy=spec.placement.strategy,
-                siblings=siblings,
+                siblings=_siblings(record, task),
+                avoid=avoid,
+                mesos_role=spec.placement.role,
+                options=spec.placement.options,
+                relaunch=is_relaunch(record.restarts, task),
             )
         )
     return found
+
+
+def _siblings(record: Record, wanted: Task) -> tuple[Sibling, ...]:
+    """Placed tasks of the same generation, less what `wanted` stands in for and what is being killed.
+
+    Constraints are about where a job settles: an attempt that is on its way out must not keep its own
+    replacement from being placed.
+    """
+    return tuple(
+        Sibling(task.role, task.agent_id, task.hostname, {each.name: each.value for each in task.attributes})
+        for task in record.tasks
+        if task.agent_id is not None
+        and task.hostname is not None
+        and task.generation == wanted.generation
+        and task.kill_since is None
+        and (task.role, task.index) != (wanted.role, wanted.index)
+    )
 
 
 def same_status(before: Status | None, after: Status) -> bool:
