@@ -1,18 +1,30 @@
 """Matching wanted tasks with offers: a pure function of both.
 
-All offers of one agent are merged, because Mesos hands freed resources back as separate small
-offers and one ACCEPT may name several offers of one agent (Mesos docs, "Scheduler HTTP API").
-Whether a task fits is decided here; which of the fitting agents is best is the strategy's word.
+All offers of one agent and role are merged, because Mesos hands freed resources back as separate
+small offers and one ACCEPT may name several offers of one agent (Mesos docs, "Scheduler HTTP API").
+Whether a task may go to an agent is decided here: resources, maintenance windows and constraints.
+Which of those agents is best is the strategy's word; one that raises or answers nonsense is replaced
+by the default order for that request (fault 57). Amounts are compared in thousandths, as Mesos keeps
+them (Mesos docs, "Attributes and Resources"), so that a hundred small tasks never add up to too much.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model.resources import Assignment, Candidate, Offer, PlacementStrategy, TaskRequest
+from reconciler import constraints
+from reconciler.model.resources import Assignment, Candidate, Offer, PlacementStrategy, Sibling, TaskRequest
+from reconciler.placewhy import Refusals, port_count, shortage, why_not
 
-_EPSILON = 1e-6
+DRAIN_S = 600.0
+"""An agent whose maintenance begins within this time gets no new tasks (fault 37)."""
+_MAX_RANK = 16
+
+_Key = tuple[str, str]
+"""Agent id and role: what one ACCEPT can use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,100 +33,179 @@ class Placement:
 
     assignments: tuple[Assignment, ...]
     waiting: Mapping[str, str]
+    problems: Mapping[str, str]
+    """By job: what was wrong with its strategy, for which the default order stood in."""
 
 
 def place(
-    requests: Sequence[TaskRequest], offers: Sequence[Offer], strategies: Mapping[str, PlacementStrategy]
+    requests: Sequence[TaskRequest],
+    offers: Sequence[Offer],
+    strategies: Mapping[str, PlacementStrategy],
+    now: float = 0.0,
 ) -> Placement:
-    """Assign as many requests as fit, in the order given."""
-    agents = merge(offers)
-    placed_of: dict[tuple[str, str], int] = {}
-    assignments: list[Assignment] = []
-    waiting: dict[str, str] = {}
+    """Assign as many requests as fit, in the order given. `now` is compared with maintenance windows."""
+    matching = _Pass(offers, strategies, now)
     for request in requests:
-        fitting = [
-            replace(agent, placed=_siblings(request, agent.agent_id, placed_of))
-            for agent in agents.values()
-            if _fits(request, agent)
-        ]
-        if not fitting:
-            waiting[request.task_name] = why_not(request, list(agents.values()))
-            continue
-        strategy = strategies[request.strategy]
-        best = min(
-            fitting,
-            key=lambda agent: (agent.agent_id in request.avoid, *strategy.rank(request, agent), agent.hostname),
-        )
-        ports, left = _take_ports(best.ports, request.ports)
-        agents[best.agent_id] = _without(best, request, left)
-        key = (request.job, best.agent_id)
-        placed_of[key] = placed_of.get(key, 0) + 1
-        assignments.append(Assignment(request, best.agent_id, best.hostname, best.address, best.offer_ids, ports))
-    return Placement(tuple(assignments), waiting)
+        matching.match(request)
+    return Placement(tuple(matching.assignments), matching.waiting, matching.problems)
 
 
-def merge(offers: Sequence[Offer]) -> dict[str, Candidate]:
-    """One candidate per agent with the sum of its offers."""
-    agents: dict[str, Candidate] = {}
+def merge(offers: Sequence[Offer]) -> dict[tuple[str, str], Candidate]:
+    """One candidate per agent and role with the sum of its offers."""
+    agents: dict[_Key, Candidate] = {}
     for offer in offers:
-        have = agents.get(offer.agent_id)
+        key = (offer.agent_id, offer.role)
+        have = agents.get(key)
         if have is None:
-            agents[offer.agent_id] = Candidate(
-                offer.agent_id, offer.hostname, offer.address, (offer.id,), offer.cpus, offer.mem_mb,
-                offer.disk_mb, offer.gpus, offer.ports, offer.attributes,
+            agents[key] = Candidate(
+                offer.agent_id, offer.hostname, offer.address, (offer.id,), offer.cpus, offer.mem_mb, offer.disk_mb,
+                offer.gpus, _union(offer.ports), offer.attributes, 0, offer.unavailable_from, offer.role,
             )  # fmt: skip
             continue
-        agents[offer.agent_id] = replace(
+        starts = [start for start in (have.unavailable_from, offer.unavailable_from) if start is not None]
+        agents[key] = replace(
             have,
             offer_ids=(*have.offer_ids, offer.id),
-            cpus=have.cpus + offer.cpus,
-            mem_mb=have.mem_mb + offer.mem_mb,
-            disk_mb=have.disk_mb + offer.disk_mb,
-            gpus=have.gpus + offer.gpus,
-            ports=tuple(sorted((*have.ports, *offer.ports))),
+            cpus=_sum(have.cpus, offer.cpus),
+            mem_mb=_sum(have.mem_mb, offer.mem_mb),
+            disk_mb=_sum(have.disk_mb, offer.disk_mb),
+            gpus=_sum(have.gpus, offer.gpus),
+            ports=_union((*have.ports, *offer.ports)),
+            unavailable_from=min(starts, default=None),
         )
     return agents
 
 
-def why_not(request: TaskRequest, agents: Sequence[Candidate]) -> str:
-    """One sentence with numbers: what is needed, and the best that was offered."""
-    needs = f"needs {request.cpus:g} cpus, {request.mem_mb:g} MiB and {request.ports} ports"
-    if not agents:
-        return f"{needs}; no offer has arrived"
-    for what, wanted, have in (
-        ("cpus", request.cpus, lambda agent: agent.cpus),
-        ("MiB", request.mem_mb, lambda agent: agent.mem_mb),
-        ("ports", float(request.ports), lambda agent: float(_port_count(agent.ports))),
-        ("MiB of disk", request.disk_mb, lambda agent: agent.disk_mb),
-        ("gpus", request.gpus, lambda agent: agent.gpus),
-    ):
-        best = max(agents, key=have)
-        if have(best) + _EPSILON < wanted:
-            return f"{needs}; best offer has {have(best):g} {what} on {best.hostname}"
-    best = max(agents, key=lambda agent: (agent.cpus, agent.mem_mb))
-    return f"{needs}; no single agent has all of it, {best.hostname} has {best.cpus:g} cpus and {best.mem_mb:g} MiB"
+class _Pass:
+    """One matching pass: what is left of the agents, and what was assigned so far."""
+
+    def __init__(self, offers: Sequence[Offer], strategies: Mapping[str, PlacementStrategy], now: float) -> None:
+        self._agents = merge(offers)
+        self._attributes = {agent.agent_id: agent.attributes for agent in self._agents.values()}
+        self._strategies = strategies
+        self._now = now
+        self._placed: dict[str, list[Sibling]] = {}
+        self.assignments: list[Assignment] = []
+        self.waiting: dict[str, str] = {}
+        self.problems: dict[str, str] = {}
+
+    def match(self, request: TaskRequest) -> None:
+        """Assign the request to the best agent that may take it, or note why there is none."""
+        siblings = self._siblings(request)
+        same_role = [sibling for sibling in siblings if sibling.role is request.role]
+        checks, broken = constraints.checks(request.constraints, same_role)
+        if broken is not None:
+            self.waiting[request.task_name] = broken
+            return
+        refusals, fitting = Refusals(), []
+        held = Counter(sibling.agent_id for sibling in siblings)
+        for agent in self._agents.values():
+            if request.mesos_role not in ("*", agent.role):
+                continue
+            lacking = shortage(request, agent)
+            refused = self._refused(agent, checks)
+            refusals.note(agent, lacking, refused)
+            if lacking is None and refused is None:
+                fitting.append(replace(agent, placed=held[agent.agent_id]))
+        if not fitting:
+            self.waiting[request.task_name] = why_not(request, refusals)
+        else:
+            self._assign(request, self._best(request, fitting))
+
+    def _siblings(self, request: TaskRequest) -> list[Sibling]:
+        """Placed before or in this pass; attributes that nobody remembers are read from the offers at hand."""
+        before = [
+            sibling
+            if sibling.agent_id not in self._attributes
+            else replace(sibling, attributes={**self._attributes[sibling.agent_id], **sibling.attributes})
+            for sibling in request.siblings
+        ]
+        return [*before, *self._placed.get(request.job, ())]
+
+    def _refused(self, agent: Candidate, checks: Sequence[constraints.Check]) -> tuple[str, str] | None:
+        """What refuses the agent whatever it has left, and in which words."""
+        start = agent.unavailable_from
+        if start is not None and start <= self._now + DRAIN_S:
+            return "maintenance", "it begins soon" if start > self._now else "it has begun"
+        for check in checks:
+            refused = check.refusal(agent)
+            if refused is not None:
+                return str(check), refused
+        return None
+
+    def _best(self, request: TaskRequest, fitting: Sequence[Candidate]) -> Candidate:
+        try:
+            ranks = [self._rank(request, agent) for agent in fitting]
+        except _Nonsense as nonsense:
+            self.problems[request.job] = (
+                f"placement strategy {request.strategy} {nonsense}; spreading {request.task_name} instead"
+            )
+            ranks = [_default_rank(agent) for agent in fitting]
+        keyed = [
+            (agent.agent_id in request.avoid, agent.unavailable_from is not None, rank, agent.hostname, agent.agent_id,
+             agent.role, number)
+            for number, (rank, agent) in enumerate(zip(ranks, fitting, strict=True))
+        ]  # fmt: skip
+        return fitting[min(keyed)[-1]]
+
+    def _rank(self, request: TaskRequest, agent: Candidate) -> tuple[float, ...]:
+        strategy = self._strategies.get(request.strategy)
+        if strategy is None:
+            raise _Nonsense("is not installed")
+        try:
+            answer = strategy.rank(request, agent)
+            rank = tuple(answer) if isinstance(answer, Sequence) and not isinstance(answer, str | bytes) else None
+        except (Exception, SystemExit) as error:
+            raise _Nonsense(f"raised {type(error).__name__}") from None
+        if rank is None or len(rank) > _MAX_RANK or not all(_is_number(part) for part in rank):
+            raise _Nonsense(f"answered something that is no sequence of at most {_MAX_RANK} finite numbers")
+        return rank
+
+    def _assign(self, request: TaskRequest, agent: Candidate) -> None:
+        ports, left = _take_ports(agent.ports, request.ports)
+        named = constraints.fields(request.constraints)
+        attributes = {name: value for name, value in agent.attributes.items() if name in named}
+        self._agents[(agent.agent_id, agent.role)] = _without(agent, request, left)
+        placed = Sibling(request.role, agent.agent_id, agent.hostname, agent.attributes)
+        self._placed.setdefault(request.job, []).append(placed)
+        self.assignments.append(
+            Assignment(request, agent.agent_id, agent.hostname, agent.address, agent.offer_ids, ports, attributes)
+        )
 
 
-def _siblings(request: TaskRequest, agent_id: str, placed_of: Mapping[tuple[str, str], int]) -> int:
-    before = sum(1 for _, agent in request.siblings if agent == agent_id)
-    return before + placed_of.get((request.job, agent_id), 0)
+class _Nonsense(Exception):
+    """A strategy that cannot be followed; the message goes on after its name."""
 
 
-def _fits(request: TaskRequest, agent: Candidate) -> bool:
-    return (
-        agent.cpus + _EPSILON >= request.cpus
-        and agent.mem_mb + _EPSILON >= request.mem_mb
-        and agent.disk_mb + _EPSILON >= request.disk_mb
-        and agent.gpus + _EPSILON >= request.gpus
-        and _port_count(agent.ports) >= request.ports
-    )
+def _is_number(part: object) -> bool:
+    try:
+        return isinstance(part, int | float) and math.isfinite(part)
+    except OverflowError:
+        return False
 
 
-def _port_count(ranges: Sequence[tuple[int, int]]) -> int:
-    return sum(end - begin + 1 for begin, end in ranges)
+def _default_rank(agent: Candidate) -> tuple[float, ...]:
+    """As `spread` does: fewest tasks of the job first, then the most left."""
+    return (agent.placed, -agent.cpus, -agent.mem_mb)
+
+
+def _sum(one: float, other: float) -> float:
+    return (round(one * 1000) + round(other * 1000)) / 1000
+
+
+def _union(ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Inclusive ranges without overlaps, so that no port is ever taken twice."""
+    merged: list[tuple[int, int]] = []
+    for begin, end in sorted(ranges):
+        if merged and begin <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        elif begin <= end:
+            merged.append((begin, end))
+    return tuple(merged)
 
 
 def _take_ports(ranges: Sequence[tuple[int, int]], count: int) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    assert port_count(ranges) >= count
     taken: list[int] = []
     left: list[tuple[int, int]] = []
     for begin, end in ranges:
@@ -128,9 +219,10 @@ def _take_ports(ranges: Sequence[tuple[int, int]], count: int) -> tuple[tuple[in
 def _without(agent: Candidate, request: TaskRequest, ports: tuple[tuple[int, int], ...]) -> Candidate:
     return replace(
         agent,
-        cpus=agent.cpus - request.cpus,
-        mem_mb=agent.mem_mb - request.mem_mb,
-        disk_mb=agent.disk_mb - request.disk_mb,
-        gpus=agent.gpus - request.gpus,
+        cpus=_sum(agent.cpus, -request.cpus),
+        mem_mb=_sum(agent.mem_mb, -request.mem_mb),
+        disk_mb=_sum(agent.disk_mb, -request.disk_mb),
+        gpus=_sum(agent.gpus, -request.gpus),
         ports=ports,
+        placed=0,
     )

@@ -6,7 +6,7 @@ The parameters and their meaning are those of Flink's restart strategy of the sa
 
 from __future__ import annotations
 
-from reconciler.model.ids import fraction
+from plugins.restart.jitter import jittered
 from reconciler.model.record import Restarts
 from reconciler.model.spec import Restart
 
@@ -19,5 +19,4 @@ class ExponentialDelay:
         # Bounded before the power is taken: 2.0 ** 5000 overflows.
         exponent = min(max(restarts.attempt - 1, 0), 64)
         wait = min(config.initial_backoff * min(config.multiplier**exponent, 1e9), config.max_backoff)
-        spread = (2.0 * fraction("jitter", seed, restarts.attempt) - 1.0) * config.jitter
-        return max(0.0, wait * (1.0 + spread))
+        return jittered(wait, config, restarts, seed)

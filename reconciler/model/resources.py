@@ -30,6 +30,19 @@ class Offer:
     attributes: Mapping[str, str] = field(default_factory=dict)
     unavailable_from: float | None = None
     """Start of a maintenance window (epoch seconds), if the agent has one."""
+    role: str = "*"
+    """The role of ours that the offer is allocated to; offers of two roles are never added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A placed task of the same job: what spreading and constraints look at."""
+
+    role: Role
+    agent_id: str
+    hostname: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Of its agent; at least those that the job's constraints name, as far as they are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +60,16 @@ class TaskRequest:
     ports: int = 0
     constraints: tuple[tuple[str, ...], ...] = ()
     strategy: str = "spread"
-    siblings: tuple[tuple[str, str], ...] = ()
-    """(role, agent id) of the job's placed tasks, which spreading and constraints look at."""
+    siblings: tuple[Sibling, ...] = ()
+    """The job's placed tasks, less the attempts that this one replaces and those that are being killed."""
     avoid: frozenset[str] = frozenset()
     """Agent ids that just failed this job; used only when there is no other."""
+    mesos_role: str = "*"
+    """`placement.role`: only offers that are allocated to this role; `*` takes any of the operator's roles."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """`placement.options`, for the strategy."""
+    relaunch: bool = False
+    """True when it stands in for a task that just failed; relaunches are capped (S7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,9 @@ class Candidate:
     attributes: Mapping[str, str]
     placed: int = 0
     """Tasks of the same job that this agent holds or was just assigned."""
+    unavailable_from: float | None = None
+    """Start of a maintenance window (epoch seconds), if the agent has one."""
+    role: str = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +103,19 @@ class Assignment:
     address: str
     offer_ids: tuple[str, ...]
     ports: tuple[int, ...]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of the agent that the job's constraints name; persisted with the task (`Task.attributes`)."""
 
 
 class PlacementStrategy(Protocol):
     """A plugin (entry point group `weir.placement`): which of the agents that fit is best."""
 
     def rank(self, request: TaskRequest, candidate: Candidate) -> Sequence[float]:
-        """A sort key; the smallest wins, ties are broken by hostname."""
+        """A sort key of finite numbers; the smallest wins, ties are broken by hostname.
+
+        It is asked for agents only that fit and meet the constraints, and has to answer the same for
+        the same arguments: no clock, no chance, no I/O.
+        """
         ...
 
 

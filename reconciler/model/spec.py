@@ -23,6 +23,8 @@ DesiredState = Literal["running", "suspended"]
 OnDelete = Literal["savepoint", "cancel", "keep"]
 
 Cpus = Annotated[float, Field(gt=0, le=1024)]
+Options = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=32)]
+"""Settings of a strategy that Weir does not ship; only that strategy knows what they mean."""
 
 
 class _Part(BaseModel):
@@ -70,13 +72,18 @@ class Placement(_Part):
     strategy: str = "spread"
     constraints: Annotated[list[list[str]], Field(max_length=64)] = []
     role: str = "*"
+    options: Options = {}
 
 
 class Restart(_Part):
     """How Weir itself restarts; the strategy is a plugin (entry point group `weir.restart`).
 
     Flink's own `restart-strategy` heals exceptions inside a running JobManager. This one decides
-    about lost or exited tasks, a job that Flink gave up on, and an unhealthy one.
+    about lost or exited tasks, a job that Flink gave up on, and an unhealthy one. Names follow Flink's
+    restart strategies (Flink docs, "Task Failure Recovery"): `initialBackoff`, `maxBackoff` and
+    `multiplier` are read by `exponential-delay`; `delay` and `attempts` (null: without end) by
+    `fixed-delay`; `delay`, `maxFailures` and `interval` by `failure-rate`; `options` by strategies of
+    other packages. `jitter` and `resetAfter` hold for all of them.
     """
 
     strategy: str = "exponential-delay"
@@ -85,6 +92,11 @@ class Restart(_Part):
     multiplier: Annotated[float, Field(ge=1.0, le=100.0, strict=False)] = 2.0
     jitter: Annotated[float, Field(ge=0.0, le=1.0, strict=False)] = 0.1
     reset_after: Duration = 600.0
+    delay: Duration = 1.0
+    attempts: Annotated[int, Field(ge=0, le=100000)] | None = None
+    max_failures: Annotated[int, Field(ge=1, le=60)] = 3
+    interval: Duration = 300.0
+    options: Options = {}
 
 
 class Snapshots(_Part):

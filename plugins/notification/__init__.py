@@ -1,0 +1,1 @@
+"""Notification plugins: who is told what happened to jobs."""
