@@ -11,7 +11,7 @@ import structlog
 from reconciler.jobs import JobEntry, Launch, Pending
 from reconciler.model.decision import Decision, EmitEvent
 from reconciler.model.events import Committed, EffectDone, Event, StoredRecord, TaskUpdate, UnreadableRecord
-from reconciler.model.record import Record, TaskPhase
+from reconciler.model.record import AgentAttribute, Record, TaskPhase
 from reconciler.model.resources import Assignment, TaskInfo
 from reconciler.model.status import JobEvent, Status
 from reconciler.ports import (
@@ -100,6 +100,7 @@ class Committer:
             address=assignment.address,
             ports=assignment.ports,
             placed_at=now,
+            attributes=tuple(AgentAttribute(name, value) for name, value in sorted(assignment.attributes.items())),
         )
         record = replace(record, tasks=tuple(task if old is wanted else old for old in record.tasks))
         assert record.generation is not None

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from croniter import croniter
 
 from reconciler.model import flink_keys
+from reconciler.model.constraints import ConstraintError
+from reconciler.model.constraints import parse as parse_constraint
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_errors import SpecLimits, problem, shown
 from reconciler.model.spec_messages import one_of
@@ -218,6 +220,14 @@ def _strategies(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
             yield one_of(path, name, sorted(have))
 
 
+def _constraints(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    for index, constraint in enumerate(spec.placement.constraints):
+        try:
+            parse_constraint(constraint)
+        except ConstraintError as error:
+            yield problem(f"placement.constraints.{index}", str(error), error.hint)
+
+
 def _backoff(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     restart = spec.restart
     if restart.initial_backoff > restart.max_backoff:
@@ -262,6 +272,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     ),
     (("job.parallelism", "taskManager.slots", "taskManager.replicas"), _slots),
     (("restart.strategy", "placement.strategy"), _strategies),
+    (("placement.constraints",), _constraints),
     (("restart.initialBackoff", "restart.maxBackoff"), _backoff),
     (("kind", "session"), _session),
 )
