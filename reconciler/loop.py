@@ -287,10 +287,13 @@ class Loop:
         wanted: list[TaskRequest] = []
         for _, decision in decided:
             wanted.extend(requests(decision.record, now))
-        outcome = place(wanted, self._offers.all(), self._parts.placement)
+        offers = self._offers.all()
+        outcome = place(wanted, offers, self._parts.placement)
         for entry, decision in decided:
             reasons = [outcome.waiting.get(request.task_name) for request in requests(decision.record, now)]
-            entry.waiting = next((reason for reason in reasons if reason is not None), None)
+            reason = next((reason for reason in reasons if reason is not None), None)
+            # Between two offers the numbers of the last one say more than that there is none just now.
+            entry.waiting = reason if offers or reason is None else entry.waiting or reason
         launches: dict[str, Launch] = {}
         placed: dict[str, list[tuple[Launch, Assignment]]] = {}
         for assignment in outcome.assignments:
