@@ -67,7 +67,7 @@ def run(directory: Path, *, keep: bool = False) -> int:
                 _clear(directory, console)
         story.summary()
         if kept:
-            _look_around(stack, console)
+            _look_around(stack, directory, console)
     print(f"demo: {'ok' if outcome.ok else 'failed'} — {outcome.line()}", flush=True)  # noqa: T201
     return 0 if outcome.ok else 1
 
@@ -110,15 +110,17 @@ def _clear(directory: Path, console: Console) -> None:
         console.print(f"\n[dim]everything was stopped in {time.monotonic() - began:.1f} s[/]")
 
 
-def _look_around(stack: LocalStack, console: Console) -> None:
+def _look_around(stack: LocalStack, directory: Path, console: Console) -> None:
     state = stack.state_dir
+    usual = directory == ground.default_directory()
+    stop = "make demo-down" if usual else f"{sys.executable} -m reconciler.app.demo --down --dir {directory}"
     for line in (
         "the stack stays up. Look around:",
         f'  eval "$({Path(sys.executable).parent / "weir"} local --state-dir {state} env)"',
         f"  {Path(sys.executable).parent / 'weir'} --zk {stack.zk} get",
         f"  {state / 'bin' / 'zkCli.sh'} get /weir/status/{JOB}",
         f"  logs: {state / 'logs'}",
-        "and stop it: make demo-down",
+        f"and stop it: {stop}",
     ):
         console.print(line, markup=False, soft_wrap=True)
 

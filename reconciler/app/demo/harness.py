@@ -18,8 +18,10 @@ from kazoo.client import KazooClient
 
 from integration.local.flink_dist import DEFAULT_SERIES, FlinkDistribution
 from integration.local.packages import find_java
+from integration.local.services import last_line
 from integration.local.stack import LocalStack
 from integration.local.zkcli import zkcli_argv, zkcli_env
+from reconciler.app.config import ENVIRONMENT
 from reconciler.app.demo.story import DemoFailed, poll
 from reconciler.model.events import StoredRecord
 from reconciler.model.record import Record
@@ -70,8 +72,10 @@ class Installation:
         """Write the operator's configuration and start every replica."""
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(self._toml(), encoding="utf-8")
+        # The environment wins over the file, and a shell may name another installation.
+        nothing = dict.fromkeys(ENVIRONMENT, "")
         for name in self.replicas:
-            self.stack.add_service(name, self.command(name))
+            self.stack.add_service(name, self.command(name), nothing)
 
     def stop(self) -> None:
         """Stop every replica; tasks go on."""
