@@ -92,6 +92,8 @@ class Claim:
 
     def __init__(self, path: Path) -> None:
         self.handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(PermissionError):
+            os.fchmod(self.handle, 0o666)
         try:
             fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -110,7 +112,9 @@ def choose(config: LocalConfig) -> tuple[LocalConfig, Claim | None]:
     if config.port_base is not None and config.task_port_base is not None:
         return config, None
     directory = Path(tempfile.gettempdir()) / "weir-local-ports"
-    directory.mkdir(mode=0o777, exist_ok=True)
+    directory.mkdir(exist_ok=True)
+    with contextlib.suppress(PermissionError):  # another user made it
+        directory.chmod(0o1777)
     for slot in range(_SLOTS):
         try:
             claim = Claim(directory / f"slot-{slot}")

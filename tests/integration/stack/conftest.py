@@ -139,6 +139,9 @@ class Scheduler:
     def kill(self, task_id: str) -> None:
         self.call({"type": "KILL", "kill": {"task_id": {"value": task_id}}})
 
+    def reconcile(self, task_id: str) -> None:
+        self.call({"type": "RECONCILE", "reconcile": {"tasks": [{"task_id": {"value": task_id}}]}})
+
     def teardown(self) -> None:
         self.call({"type": "TEARDOWN"})
 
