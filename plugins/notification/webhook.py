@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -87,7 +88,7 @@ class WebhookNotification:
     def close(self) -> None:
         self._client.close()
 
-    def _post(self, body: dict[str, object], headers: dict[str, str]) -> None:
+    def _post(self, body: Mapping[str, object], headers: dict[str, str]) -> None:
         try:
             answer = self._client.post(self._settings.url, json=body, headers=headers)
         except httpx.TransportError as error:
