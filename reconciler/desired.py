@@ -108,7 +108,9 @@ def _deleting(entry: JobEntry) -> bool:
 def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[str, JobEntry]) -> str | None:
     if not fresh:
         return None
-    go_on = "nothing is stopped; put the jobs back, or confirm with: weir confirm --deletes"
+    go_on = (
+        f"nothing is stopped; put the jobs back, and delete those that really are to go at most {MASS_COUNT} at a time"
+    )
     if tree.czxid is None:
         return f"the desired tree is missing; {go_on}"
     seen = [entry.record.seen.czxid for name in fresh if (entry := jobs[name]).record is not None]
