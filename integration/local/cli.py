@@ -29,6 +29,7 @@ from integration.local.stack import LocalStack
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_DAY = 86400.0
 _STATE_STYLE = {"running": "green", "paused": "yellow", "restarting": "yellow", "exited": "red", "killed": "red"}
 
 
@@ -140,6 +141,7 @@ def status(state_dir: Path, output: str) -> None:
     leader = stack.leader()
     if output == "table":
         Console(width=None if sys.stdout.isatty() else 200).print(_table(services, leader.name if leader else ""))
+        click.echo(f"logs in {stack.state_dir / 'logs'}")
         return
     click.echo(
         json.dumps(
@@ -158,8 +160,8 @@ def status(state_dir: Path, output: str) -> None:
 
 def _table(services: list[ServiceStatus], leader: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("SERVICE", "STATE", "PID", "ADDRESS", "SINCE", "TASKS", "LOG"):
-        table.add_column(title, overflow="fold")
+    for title in ("SERVICE", "STATE", "PID", "ADDRESS", "SINCE", "PROCESSES", "LOG"):
+        table.add_column(title, no_wrap=title != "STATE")
     for service in services:
         state = service.state
         if service.exit_code is not None and state == "exited":
@@ -173,9 +175,11 @@ def _table(services: list[ServiceStatus], leader: str) -> Table:
             f"[{_STATE_STYLE.get(service.state, 'default')}]{state}[/]",
             str(service.pid or "-"),
             service.address or "-",
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(service.since)),
-            f"{len(service.tasks)} processes" if service.tasks else "-",
-            service.log,
+            time.strftime(
+                "%H:%M:%S" if time.time() - service.since < _DAY else "%Y-%m-%d", time.localtime(service.since)
+            ),
+            str(len(service.tasks)) if service.tasks else "-",
+            Path(service.log).name,
         )
     return table
 
