@@ -14,6 +14,7 @@ from reconciler.model.status import JobEvent, Status
 from reconciler.restarts import is_relaunch, recently_failed
 
 RESTART_SAMPLES = 256
+_SETTLED = (Lifecycle.STABLE, Lifecycle.ROLLED_BACK, Lifecycle.FINISHED, Lifecycle.BLOCKED, Lifecycle.FAILED)
 
 
 @dataclass(slots=True)
@@ -139,7 +140,7 @@ class JobEntry:
 
     def settled(self) -> bool:
         """True when nothing is going on, so that looking rarely is enough."""
-        return self.record is not None and self.record.lifecycle is Lifecycle.STABLE
+        return self.record is not None and self.record.lifecycle in _SETTLED
 
 
 def wants(entry: JobEntry, now: float) -> bool:

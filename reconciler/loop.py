@@ -32,11 +32,12 @@ from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
 from reconciler.model.policy import Policy
 from reconciler.model.resources import Assignment, PlacementStrategy, TaskRequest
+from reconciler.model.status import Status
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.place import place
 from reconciler.polling import Poller
 from reconciler.ports import Clock, Cluster, Flink, Lease, PortError, Renderer, Runner, Store
-from reconciler.report import running_job_managers, status_of
+from reconciler.report import running_job_managers, status_of, timestamp
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
 
@@ -244,6 +245,7 @@ class Loop:
         may_act = self._lease.may_act()
         if may_act and not self._acted:
             log.info("lease.regained")
+            self._takeover.ask_about_all(self.jobs)  # launches that were not released are not running
             self._dirty.update(self.jobs)
             self._read_desired()
         elif not may_act and self._acted:
@@ -263,7 +265,10 @@ class Loop:
             if entry is not None and entry.pending is not None:
                 continue  # stays dirty until its commit is known
             self._dirty.discard(name)
-            if entry is None or entry.quarantined is not None:
+            if entry is None:
+                continue
+            if entry.quarantined is not None:
+                self._say_quarantined(entry, now)
                 continue
             if entry.stale:
                 self._committer.reread(entry)
@@ -326,6 +331,17 @@ class Loop:
             self._committer.commit_status(entry, status)
         else:
             self._timers.set_earlier(f"job/{entry.name}", entry.status_at + STATUS_EVERY_S)
+
+    def _say_quarantined(self, entry: JobEntry, now: float) -> None:
+        """Its tasks go on running; nothing is decided for it until its record can be read again (fault 12)."""
+        why = (
+            f"the record is unreadable, so nothing is done for this job: {entry.quarantined}; restore it from a backup"
+        )
+        said = Status(
+            lifecycle="BLOCKED", why=why, error=why, leader_epoch=self._lease.fence.epoch, time=timestamp(now)
+        )
+        if not same_status(entry.status, said):
+            self._committer.commit_status(entry, said)
 
     # Releasing
 

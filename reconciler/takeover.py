@@ -145,6 +145,10 @@ class TakeOver:
         self._submit("mesos", partial(_quietly, partial(self._cluster.reconcile, [])))
         self._timers.set("implicit", now + IMPLICIT_EVERY_S)
 
+    def ask_about_all(self, jobs: Mapping[str, JobEntry]) -> None:
+        """Nobody knows which calls were made: let Mesos say what runs."""
+        self._ask(_placed(jobs.values()))
+
     def ask_about(self, entry: JobEntry) -> None:
         """A launch that may not have been sent: let Mesos say."""
         self._ask(_placed([entry]))
