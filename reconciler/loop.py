@@ -16,7 +16,6 @@ or past its own deadline) neither persists nor releases anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,13 +29,13 @@ from reconciler.jobs import JobEntry, Launch, Pending, requests, same_status, wa
 from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
-from reconciler.model.policy import Policy
-from reconciler.model.resources import Assignment, PlacementStrategy, TaskRequest
+from reconciler.model.resources import Assignment, TaskRequest
 from reconciler.model.status import Status
 from reconciler.offers import OfferBook, OfferCalls
+from reconciler.parts import Parts
 from reconciler.place import place
 from reconciler.polling import Poller
-from reconciler.ports import Clock, Cluster, Flink, Lease, PortError, Renderer, Runner, Store
+from reconciler.ports import Cluster, Lease, PortError
 from reconciler.report import running_job_managers, status_of, timestamp
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
@@ -47,21 +46,6 @@ RESYNC_S = 30.0
 RETRY_S = 1.0
 STATUS_EVERY_S = 1.0
 LEASE_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything that the loop talks to, and the strategies that it was configured with."""
-
-    store: Store
-    cluster: Cluster
-    flink: Flink
-    renderer: Renderer
-    runner: Runner
-    clock: Clock
-    policy: Policy
-    parse: Callable[[ev.RawSpec], ev.ParsedSpec]
-    placement: Mapping[str, PlacementStrategy] = field(default_factory=dict)
 
 
 class Loop:

@@ -31,11 +31,12 @@ from reconciler.app.admission import Admission, job_files, memory
 from reconciler.app.config import Config, ConfigError
 from reconciler.app.runner import LeaderClock, ThreadRunner
 from reconciler.leadership import contend, drive
-from reconciler.loop import Loop, Parts
+from reconciler.loop import Loop
 from reconciler.model.events import Event
 from reconciler.model.policy import Policy
 from reconciler.model.spec_parse import SpecLimits
 from reconciler.model.status import LeaderInfo
+from reconciler.parts import Parts
 from reconciler.ports import Lease
 from reconciler.report import timestamp
 from state.client import connect
