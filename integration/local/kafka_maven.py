@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -19,7 +19,7 @@ import structlog
 
 from integration.local import packages
 from integration.local.cache import GIB, cache_dir, file_lock, make_dir, require_disk
-from integration.local.errors import ArtefactError
+from integration.local.errors import ArtefactError, MissingRequirement
 from integration.local.progress import Bar, Progress, Silent
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependenc
 _MARKER = ".weir-complete.json"
 _TRANSFER = re.compile(r"Downloaded from .*\(([\d.]+) (B|kB|MB|GB) at ")
 _UNITS = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
-_FIXED = "[ERROR] "
+_ERROR = "[ERROR] "
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ def fetch_connector(
     version = CONNECTORS.get(series)
     if version is None:
         raise ArtefactError(
-            f"no Kafka connector for Flink {series}", f"there are releases for {', '.join(CONNECTORS)}", "use one of them"
+            f"no Kafka connector for Flink {series}",
+            f"there are releases for {', '.join(CONNECTORS)}",
+            "use one of them",
         )
     wanted = Coordinates("org.apache.flink", "flink-sql-connector-kafka", version)
     name = f"{wanted.artefact}-{version}"
@@ -121,9 +123,8 @@ class _Entry:
         pom = target / "pom.xml"
         pom.write_text(pom_text(self._wanted))
         argv = [maven, "--batch-mode", "--strict-checksums", "--file", str(pom), _PLUGIN]
-        argv += [f"-DoutputDirectory={target}", "-DincludeScope=runtime", f"-DexcludeTransitive={not transitive}".lower()]
-        # The property's name is case-sensitive, its value is not.
-        argv[-1] = argv[-1].replace("-dexcludetransitive", "-DexcludeTransitive")
+        argv += [f"-DoutputDirectory={target}", "-DincludeScope=runtime"]
+        argv += [] if transitive else ["-DexcludeTransitive=true"]
         with progress.bar(f"{self._title} (mvn)", self._size) as bar, log_path.open("w") as out:
             code = _watched(argv, bar, self._size, out.write)
         jars = list(target.glob("*.jar"))
@@ -134,3 +135,58 @@ class _Entry:
                 f"check the network and Maven's settings, read {log_path}, then run the command again",
             )
         pom.unlink()
+
+
+def pom_text(wanted: Sequence[Coordinates]) -> str:
+    """The smallest project that depends on `wanted`."""
+    lines = [
+        f"<dependency><groupId>{escape(one.group)}</groupId><artifactId>{escape(one.artefact)}</artifactId>"
+        f"<version>{escape(one.version)}</version></dependency>"
+        for one in wanted
+    ]
+    return (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<groupId>weir</groupId><artifactId>artefacts</artifactId><version>1</version><packaging>pom</packaging>"
+        f"<dependencies>{''.join(lines)}</dependencies></project>\n"
+    )
+
+
+def transferred(line: str) -> int:
+    """Bytes that a line of Maven's output says were downloaded; 0 for every other line."""
+    found = _TRANSFER.search(line)
+    return round(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
+def _watched(argv: Sequence[str], bar: Bar, size: int, write: Callable[[str], object]) -> int:
+    """Run `argv`, show what it downloads, keep what it says; its exit code."""
+    done = 0
+    child = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            write(line)
+            done += transferred(line)
+            bar.update(min(done, size))
+        return child.wait()
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+
+
+def _complaint(output: str) -> str:
+    """The first thing that Maven calls an error."""
+    lines = [line.removeprefix(_ERROR) for line in output.splitlines() if line.startswith(_ERROR)]
+    return lines[0][:300] if lines else ""
+
+
+def _ensure_maven(title: str, progress: Progress, *, install: bool) -> str:
+    """`mvn`; installed like the stack's other system packages when it is missing."""
+    if shutil.which("mvn") is None:
+        packages._provide(["maven"], f"download {title}", progress, install, "mvn is not on PATH")
+    found = shutil.which("mvn")
+    if found is None:
+        raise MissingRequirement(f"cannot download {title}", "mvn is not on PATH", "apt-get install -y maven")
+    return found
