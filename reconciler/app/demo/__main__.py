@@ -116,7 +116,6 @@ def _look_around(stack: LocalStack, directory: Path, console: Console) -> None:
     stop = "make demo-down" if usual else f"{sys.executable} -m reconciler.app.demo --down --dir {directory}"
     for line in (
         "the stack stays up. Look around:",
-        f'  eval "$({Path(sys.executable).parent / "weir"} local --state-dir {state} env)"',
         f"  {Path(sys.executable).parent / 'weir'} --zk {stack.zk} get",
         f"  {state / 'bin' / 'zkCli.sh'} get /weir/status/{JOB}",
         f"  logs: {state / 'logs'}",

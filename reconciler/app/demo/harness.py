@@ -18,7 +18,6 @@ from kazoo.client import KazooClient
 
 from integration.local.flink_dist import DEFAULT_SERIES, FlinkDistribution
 from integration.local.packages import find_java
-from integration.local.services import last_line
 from integration.local.stack import LocalStack
 from integration.local.zkcli import zkcli_argv, zkcli_env
 from reconciler.app.config import ENVIRONMENT
@@ -94,9 +93,8 @@ class Installation:
         """Raise DemoFailed when a replica ended by itself."""
         for service in self.stack.status():
             if service.name in self.replicas and service.state == "exited":
-                raise DemoFailed(
-                    f"{service.name} ended by itself with exit code {service.exit_code}; see {service.log}"
-                )
+                why = last_line(Path(service.log))
+                raise DemoFailed(f"{service.name} ended by itself ({service.exit_code}): {why}; see {service.log}")
 
     def _toml(self) -> str:
         flink = self.flink
