@@ -29,7 +29,8 @@ repair, is in `/weir/status/NAME`, in `weir describe NAME` and in the log. The s
 **A change causes** one of three things; of several changes the largest wins.
 
 - *nothing restarts*: Weir takes the new value, the job runs on.
-- *rescale*: the parallelism changes. In this version it is carried out as an upgrade.
+- *rescale*: the parallelism changes in the running job, without a new generation. If Flink refuses that, or is not done
+  within `health.readinessTimeout`, it is carried out as an upgrade.
 - *upgrade*: the running generation is ended as `job.upgradeMode` says, and the next one starts from its state.
 
 ## At the top

@@ -1,0 +1,94 @@
+"""What the documentation promises is there: links, examples, commands, exit codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.app.cli import COMMANDS
+from reconciler.app.config import Config, load
+from reconciler.model.record import Lifecycle, Restarts, Role
+from reconciler.model.resources import Candidate, TaskRequest
+from reconciler.model.spec import Restart
+from reconciler.model.spec_parse import parse_spec
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_the_readme_begins_with_the_two_commands() -> None:
+    assert [line.split("#")[0].strip() for line in blocks("README.md", "sh")[0].splitlines()] == [
+        "make demo",
+        "make test",
+    ]
+
+
+def test_every_command_in_the_readme_exists() -> None:
+    for command in re.findall(r"weir ([a-z]+)", "\n".join(blocks("README.md", "sh"))):
+        assert command in COMMANDS
+
+
+def test_the_specs_of_the_readme_are_accepted() -> None:
+    found = re.findall(r"create /weir/jobs/(\S+) '(\{.*?\})'", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert found
+    for name, text in found:
+        parse_spec(name, text.encode())
+
+
+def test_the_configuration_of_the_operations_page_is_accepted_and_complete(tmp_path: Path) -> None:
+    (text,) = blocks("docs/operations.md", "toml")
+    path = tmp_path / "weir.toml"
+    path.write_text(text)
+
+    assert load(path, {}, {}).jobs.max_task_cpus == 16.0
+    for section, field in Config.model_fields.items():
+        for setting in getattr(field.annotation, "model_fields", {}):
+            assert setting in text or f"{section}.{setting}" == "flink.configuration", f"{section}.{setting}"
+
+
+def test_every_lifecycle_is_explained() -> None:
+    text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+
+    for lifecycle in Lifecycle:
+        assert lifecycle.value in text
+
+
+def plugin(number: int, name: str) -> Any:
+    scope: dict[str, Any] = {}
+    sources = [block for block in blocks("docs/plugins.md", "python") if "class " in block]
+    exec(sources[number], scope)
+    return scope[name]()
+
+
+def test_the_restart_plugin_of_the_page_works() -> None:
+    strategy = plugin(0, "FiveAnHour")
+    now = 10_000.0
+
+    assert 1.0 <= strategy.delay(Restart(), Restarts(attempt=1, recent=(now,)), now, "seed") <= 1.1
+    assert strategy.delay(Restart(), Restarts(attempt=6, recent=(now,) * 6), now, "seed") is None
+    assert strategy.delay(Restart(), Restarts(attempt=6, recent=(0.0,) * 6), now, "seed") is not None
+
+
+def test_the_placement_plugin_of_the_page_works() -> None:
+    strategy = plugin(1, "Pack")
+    request = TaskRequest("job", "task", Role.TASK_MANAGER, 1.0, 1024.0)
+    full, empty = (
+        Candidate(name, name, name, (), cpus, 4096.0, 0.0, 0.0, (), {})
+        for name, cpus in (("full", 1.0), ("empty", 8.0))
+    )
+
+    assert strategy.rank(request, full) < strategy.rank(request, empty)
