@@ -112,7 +112,9 @@ def _bury(turn: Turn) -> Decision:
     stone = Tombstone(record.uid, turn.now, final.path if final else None)
     where = f"; its final state is {final.path}" if final else ""
     turn.event("DELETED", f"every task is gone{where}")
-    turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=(*record.tombstones, stone)[-16:])
+    # `onDelete: keep` left its tasks running: with a tombstone the next status update would kill them.
+    stones = record.tombstones if turn.spec.on_delete == "keep" else (*record.tombstones, stone)[-16:]
+    turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=stones)
     turn.unblock()
     turn.why = f"deleted{where}"
     return turn.decision()
