@@ -100,6 +100,10 @@ def _leave_for_spec(turn: Turn, flink: FlinkObservation | None) -> bool:
         decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
         return True
     kind = diff_class(running, wanted)
+    if kind is DiffClass.SCALE and flink is None and turn.generation.running_since is not None:
+        # It ran when it was last seen: a new leader asks before it stops what can be rescaled in place.
+        turn.wait("waiting for the JobManager to answer, before the job is rescaled")
+        return False
     if kind is DiffClass.SCALE and decide_scaling.possible(flink):
         decide_scaling.begin(turn, wanted)
     elif kind in (DiffClass.SCALE, DiffClass.UPGRADE):
