@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 
+from reconciler.clocks import not_ahead
 from reconciler.jobs import JobEntry
 from reconciler.model import ids
 from reconciler.model.events import (
@@ -75,7 +76,7 @@ class TakeOver:
                 log.warning("takeover.records_unreadable", error=event.error)
                 self._timers.set("takeover", now + 1.0)
             case RecordsLoaded():
-                return self._on_records(event, jobs)
+                return self._on_records(event, jobs, now)
             case Subscribed():
                 return self._on_subscribed(event, jobs, now)
             case FrameworkIdSaved(error=None):
@@ -86,7 +87,7 @@ class TakeOver:
                 log.warning("mesos.disconnected", why=event.why)
         return None
 
-    def _on_records(self, event: RecordsLoaded, jobs: dict[str, JobEntry]) -> str | None:
+    def _on_records(self, event: RecordsLoaded, jobs: dict[str, JobEntry], now: float) -> str | None:
         assert event.records is not None
         placed = 0
         for name, stored in event.records.items():
@@ -96,7 +97,7 @@ class TakeOver:
                 log.error("record.quarantined", job=name, error=stored.error)
                 continue
             assert isinstance(stored, StoredRecord)
-            entry.adopt(stored.record, stored.version)
+            entry.adopt(not_ahead(stored.record, now), stored.version)
             placed += sum(task.placed for task in stored.record.tasks)
         if event.framework_id is None and placed:
             return (
