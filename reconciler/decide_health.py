@@ -57,7 +57,7 @@ def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
             said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
             turn.event("NOT_REGISTERED", said, warning=True)
             turn.kill(task, said)
-            charge(turn, said)
+            charge(turn, said, task.agent_id)
 
 
 def judge_readiness(turn: Turn) -> bool:

@@ -3,7 +3,7 @@
 From a changed znode to an ACCEPT:
 
     DesiredChanged -> DesiredView.read (pool) -> DesiredLoaded -> the job is dirty
-      -> Loop._work: decide() for each dirty job, place() for all that is wanted       (pure)
+      -> Loop._work: decide() for each dirty job, Placer.match() for all that is wanted
       -> Committer.commit: one fenced multi of record, status and events (pool)        (S4, S5)
       -> Committed -> Loop._release: Effects, acknowledgements, Launcher -> ACCEPT
 
@@ -25,15 +25,15 @@ from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
 from reconciler.effects import Effects
-from reconciler.jobs import JobEntry, Launch, Pending, requests, same_status, wants
+from reconciler.jobs import JobEntry, Launch, Pending, same_status, wants
 from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
-from reconciler.model.resources import Assignment, TaskRequest
+from reconciler.model.resources import Assignment
 from reconciler.model.status import Status
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
-from reconciler.place import place
+from reconciler.placing import Placer
 from reconciler.polling import Poller
 from reconciler.ports import Cluster, Lease, PortError
 from reconciler.report import running_job_managers, status_of, timestamp
@@ -69,6 +69,7 @@ class Loop:
         self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
         self._launcher = Launcher(parts.cluster, submit, self._decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
+        self._placer = Placer(parts.placement, self._offers, self._timers)
         self._handlers = self._dispatch()
 
     def start(self) -> None:
@@ -258,7 +259,7 @@ class Loop:
                 self._committer.reread(entry)
             else:
                 decided.append((entry, self._decide(entry, now)))
-        placed = self._place(decided, now)
+        placed = self._placer.match(decided, now)
         for entry, decision in decided:
             self._carry_out(entry, decision, placed.get(entry.name, []), now)
         self._settle_offers(now)
@@ -268,29 +269,6 @@ class Loop:
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
         return decision
-
-    def _place(
-        self, decided: Sequence[tuple[JobEntry, Decision]], now: float
-    ) -> dict[str, list[tuple[Launch, Assignment]]]:
-        """One matching pass for all that is wanted; the offers that it uses are taken at once."""
-        wanted: list[TaskRequest] = []
-        for _, decision in decided:
-            wanted.extend(requests(decision.record, now))
-        offers = self._offers.all()
-        outcome = place(wanted, offers, self._parts.placement)
-        for entry, decision in decided:
-            reasons = [outcome.waiting.get(request.task_name) for request in requests(decision.record, now)]
-            reason = next((reason for reason in reasons if reason is not None), None)
-            # Between two offers the numbers of the last one say more than that there is none just now.
-            entry.waiting = reason if offers or reason is None else entry.waiting or reason
-        launches: dict[str, Launch] = {}
-        placed: dict[str, list[tuple[Launch, Assignment]]] = {}
-        for assignment in outcome.assignments:
-            launch = launches.setdefault(assignment.agent_id, Launch(assignment.agent_id, assignment.offer_ids))
-            launch.waiting_for.add(assignment.request.job)
-            placed.setdefault(assignment.request.job, []).append((launch, assignment))
-            self._offers.take(assignment.offer_ids)
-        return placed
 
     def _carry_out(
         self, entry: JobEntry, decision: Decision, placed: list[tuple[Launch, Assignment]], now: float
@@ -347,6 +325,8 @@ class Loop:
         entry.status, entry.status_at = pending.status, self._now()
         for told in pending.events:
             log.info("job.event", job=entry.name, code=told.code, message=told.message, generation=told.generation)
+            if self._parts.notify is not None:
+                self._parts.notify.tell(entry.name, told)
         self._release(entry, pending)
 
     def _on_unclear(self, entry: JobEntry, pending: Pending, event: ev.Committed) -> None:

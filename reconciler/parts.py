@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.policy import Policy
 from reconciler.model.resources import PlacementStrategy
-from reconciler.ports import Clock, Cluster, Flink, Renderer, Runner, Store
+from reconciler.ports import Clock, Cluster, Flink, Notify, Renderer, Runner, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,4 @@ class Parts:
     policy: Policy
     parse: Callable[[RawSpec], ParsedSpec]
     placement: Mapping[str, PlacementStrategy] = field(default_factory=dict)
+    notify: Notify | None = None

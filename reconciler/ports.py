@@ -267,6 +267,12 @@ class Clock(Protocol):
         ...
 
 
+class Notify(Protocol):
+    """Where people are told of what happened to jobs; never blocks and never raises."""
+
+    def tell(self, job: str, event: JobEvent) -> None: ...
+
+
 class Renderer(Protocol):
     """Command lines and configuration of Flink processes. Pure: it reads nothing."""
 

@@ -240,6 +240,6 @@ def env(state_dir: Path) -> None:
     """Print shell assignments of the stack's addresses: eval "$(weir local env)"."""
     stack = LocalStack.attach(state_dir)
     click.echo(f"export WEIR_ZK={stack.zk}")
-    click.echo(f"export WEIR_MESOS={stack.master_url}")
-    click.echo(f"export WEIR_STORAGE={stack.storage_dir}")
+    click.echo(f"export WEIR_MASTER={stack.master_url}")
+    click.echo(f"export WEIR_STORAGE={stack.storage_dir.as_uri()}")
     click.echo(f'export PATH={stack.layout.bin}:"$PATH"')

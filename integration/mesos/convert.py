@@ -62,6 +62,7 @@ def to_offer(raw: Mapping[str, Any], roles: Sequence[str]) -> Offer:
         ports=pool.ports(),
         attributes=attributes,
         unavailable_from=None if start is None else int(start) / NANOSECONDS,
+        role=str(raw.get("allocation_info", {}).get("role", "*")),
     )
 
 

@@ -47,7 +47,8 @@ class Mesos(_Section):
     master: str | None = None
     framework_name: str = "weir"
     user: str | None = None
-    role: str = "*"
+    roles: Annotated[list[str], Field(min_length=1)] = ["*"]
+    """Roles whose offers the framework asks for; a job chooses one by `placement.role`."""
     principal: str | None = None
     secret_file: str | None = None
 
@@ -98,6 +99,8 @@ class Config(_Section):
     replica: Replica = Replica()
     log: Log = Log()
     jobs: Jobs = Jobs()
+    notifications: dict[str, dict[str, str]] = {}
+    """By notification plugin: its options. None by default; events are in ZooKeeper and in the log anyway."""
 
 
 def load(path: Path | None, flags: Mapping[tuple[str, str], Any], environ: Mapping[str, str] = os.environ) -> Config:

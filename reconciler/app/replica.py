@@ -26,7 +26,7 @@ from integration.flink.render import FlinkRenderer
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
-from plugins import registry
+from plugins import notify, registry
 from reconciler.app.admission import Admission, job_files, memory
 from reconciler.app.config import Config, ConfigError
 from reconciler.app.runner import LeaderClock, ThreadRunner
@@ -100,6 +100,10 @@ class Replica:
         self._renderer = FlinkRenderer(checked.flink)
         self._restart = registry.load(registry.RESTART)
         self._placement = registry.load(registry.PLACEMENT)
+        try:
+            self._notifier = notify.build(self._config.notifications)
+        except registry.PluginError as error:
+            raise ConfigError(f"configuration: notifications: {error}") from None
 
     def run(self) -> None:
         """Until `stop` is called. Raises Halted when a person is needed."""
@@ -112,6 +116,7 @@ class Replica:
             contend(self._election, info, self._lead, self.stop_requested, self.stop_requested.wait)
         finally:
             self._election.stop()
+            self._notifier.close()
             self._client.stop()
             self._client.close()
 
@@ -142,6 +147,7 @@ class Replica:
             flink_versions=frozenset(self._checked.flink.distributions),
             restart_strategies=frozenset(self._restart),
             placement_strategies=frozenset(self._placement),
+            roles=frozenset(self._config.mesos.roles),
             max_task_cpus=jobs.max_task_cpus,
             max_task_mem=jobs.max_task_memory_mb,
         )
@@ -155,7 +161,16 @@ class Replica:
         )
         admission = Admission(limits, checks)
         return Parts(
-            self._store, cluster, self._flink, self._renderer, runner, clock, policy, admission.parse, self._placement
+            store=self._store,
+            cluster=cluster,
+            flink=self._flink,
+            renderer=self._renderer,
+            runner=runner,
+            clock=clock,
+            policy=policy,
+            parse=admission.parse,
+            placement=self._placement,
+            notify=self._notifier,
         )
 
     def _mesos_config(self) -> MesosConfig:
@@ -169,7 +184,7 @@ class Replica:
         return MesosConfig(
             user=mesos.user or getpass.getuser(),
             name=mesos.framework_name,
-            roles=(mesos.role,),
+            roles=tuple(mesos.roles),
             principal=mesos.principal,
             secret=secret,
         )

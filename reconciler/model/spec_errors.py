@@ -47,6 +47,8 @@ class SpecLimits:
     """Versions with a distribution, as `major.minor` or in full."""
     restart_strategies: frozenset[str] | None = None
     placement_strategies: frozenset[str] | None = None
+    roles: frozenset[str] | None = None
+    """Mesos roles that the framework has; "*" means any offer of the default role."""
     uri_schemes: frozenset[str] = frozenset({"file", "http", "https", "s3", "hdfs"})
     max_task_cpus: float | None = None
     """Cpus of the largest task that an agent could ever take."""

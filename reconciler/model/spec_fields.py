@@ -26,7 +26,6 @@ NOT_YET: Mapping[str, str] = {
     "kind=SessionJob": "session clusters are not supported yet; run the job as an Application",
     "job.type=sql": "SQL scripts are not supported yet; use python or jar",
     "secrets": "secrets are not supported yet",
-    "placement.role": "roles other than * are not supported yet",
     "jobManager.replicas>1": "standby JobManagers are not supported yet",
 }
 """What this version refuses because it would not act on it: `path` (any value but the default),

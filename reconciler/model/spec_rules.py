@@ -215,6 +215,7 @@ def _strategies(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
     for path, name, have in (
         ("restart.strategy", spec.restart.strategy, limits.restart_strategies),
         ("placement.strategy", spec.placement.strategy, limits.placement_strategies),
+        ("placement.role", spec.placement.role, None if limits.roles is None else limits.roles | {"*"}),
     ):
         if have is not None and name not in have:
             yield one_of(path, name, sorted(have))
@@ -271,7 +272,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
         _resources,
     ),
     (("job.parallelism", "taskManager.slots", "taskManager.replicas"), _slots),
-    (("restart.strategy", "placement.strategy"), _strategies),
+    (("restart.strategy", "placement.strategy", "placement.role"), _strategies),
     (("placement.constraints",), _constraints),
     (("restart.initialBackoff", "restart.maxBackoff"), _backoff),
     (("kind", "session"), _session),

@@ -253,7 +253,6 @@ def test_what_is_no_configuration_key_is_refused(key: str) -> None:
         ("job.type=sql", {"job": {"type": "sql"}}),
         ("secrets", {"secrets": {"a": "/b"}}),
         ("placement.constraints", {"placement": {"constraints": [["hostname", "UNIQUE"]]}}),
-        ("placement.role", {"placement": {"role": "flink"}}),
         ("jobManager.replicas>1", {"jobManager": {"replicas": 2}}),
     ],
 )
