@@ -16,7 +16,7 @@ from tests.simulation.world import World
 WORKLOADS: Sequence[Sequence[str]] = (
     ("create", "edit", "delete"),
     ("create", "last_state"),
-    ("standby", "suspend", "resume"),
+    ("create", "suspend", "resume"),
 )
 
 

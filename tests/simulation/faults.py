@@ -295,6 +295,7 @@ def lose_snapshot(world: World) -> None:
     newest = max(found, key=lambda snapshot: (snapshot.generation, snapshot.checkpoint_id))
     _say(world, f"{newest.path} is deleted by somebody")
     del world.flink.snapshots[newest.path]
+    world.lost_paths.add(newest.path)
     world.excuses.add("RESTORE_BLOCKED")
 
 
@@ -312,7 +313,8 @@ OPERATOR: tuple[Fault, ...] = (
 )  # fmt: skip
 WORLD: tuple[Fault, ...] = (
     fail_over_master, partition_agent, partition_agent, reboot_agent, lose_agent, fail_task, fail_task, silence_flink,
-    lose_rest, fail_savepoints, break_stops, forget_results, blind_flink, fail_job, finish_job, lose_snapshot, hide_tree,
+    lose_rest, fail_savepoints, break_stops, forget_results, blind_flink, fail_job, finish_job, lose_snapshot,
+    hide_tree,
 )  # fmt: skip
 
 

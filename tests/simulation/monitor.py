@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from integration.flink.fake_cluster import FakeSnapshot
+from integration.flink.fake_cluster import FakeSnapshot, Restore
 from reconciler.model import ids
 from reconciler.model.events import Event, RecordsLoaded, TaskUpdate
 from reconciler.model.record import Lifecycle, Record
@@ -94,6 +94,8 @@ class Monitor:
             self.world.sim.say(who, f"status {change.name}: {change.status.why if change.status else ''}")
             return
         history = self._history.setdefault(change.name, [])
+        if change.record is not None and history:
+            self._note_kept(decode_record(history[-1]), change.record)
         if node is not None:
             history.append(node.data)
         if self.world.sim.trace is not None:
@@ -102,6 +104,13 @@ class Monitor:
                 self.world.sim.say(who, f"event {change.name}: {event.code} {event.message}")
         if self.world.tree_is_away and change.record is not None and change.record.lifecycle is Lifecycle.DELETING:
             self.violation("S7", f"{change.name} is deleted although the whole desired tree is away")
+
+    def _note_kept(self, before: Record, after: Record) -> None:
+        """Deleted with `onDelete: keep`: the tasks are forgotten at once and go on running."""
+        keep = after.spec is not None and after.spec.on_delete == "keep"
+        forgotten = before.generation is not None and after.generation is None and not after.tasks
+        if keep and forgotten and after.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED):
+            self.kept.add(after.uid)
 
     def fenced_write(self, who: str, fence: Fence, what: str) -> None:
         if fence.epoch != self.world.tree.epoch:
@@ -177,16 +186,25 @@ class Monitor:
         assert isinstance(snapshots, Snapshots)
         for restore in flink.restores[self._restores :]:
             self.world.sim.say("flink", f"{restore.uid} generation {restore.generation} starts from {restore.path}")
-            lost = restore.stale
-            if lost and restore.uid not in self.stateless:
-                self.violation(
-                    "S2",
-                    f"{restore.uid} generation {restore.generation} started from {restore.path or 'nothing'} "
-                    f"at {restore.position:.1f}, but {restore.newest} existed",
-                )
+            self._check_restore(restore, snapshots)
         self._restores = len(flink.restores)
         if self.world.users.tampered():
             self.violation("S3", "the desired tree holds something that no user wrote")
+
+    def _check_restore(self, restore: Restore, snapshots: Snapshots) -> None:
+        """S2: measured by how far the job had come in any snapshot, also one that is gone since."""
+        best = snapshots.best.get(restore.uid)
+        if best is None or restore.position >= best.position or restore.uid in self.stateless:
+            return
+        if restore.path in self.world.lost_paths:
+            return  # Flink does not find it and gives up: nothing was started
+        if best.generation == restore.generation and "/savepoint-" in best.path:
+            return  # inside a generation Flink goes back to its latest checkpoint
+        self.violation(
+            "S2",
+            f"{restore.uid} generation {restore.generation} started from {restore.path or 'nothing'} "
+            f"at {restore.position:.1f}, but {best} was written",
+        )
 
     # Reading back
 

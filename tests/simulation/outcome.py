@@ -12,8 +12,6 @@ from reconciler.model.spec import JobSpec
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-CALM_S = 4.0
-"""The last status follows the last change at a bounded rate."""
 SILENCE_S = 36.0
 """Longer than the periodic resync, so that one of them is in it."""
 
@@ -32,35 +30,36 @@ def unsettled(world: World) -> str | None:
 
 def _job_unsettled(world: World, name: str) -> str | None:
     record = world.monitor.record(name)
-    acceptable = world.users.acceptable(name) if world.users.exists(name) else []
-    if not acceptable:
-        if record is not None and record.lifecycle is not Lifecycle.DELETED:
-            return _excused(world, record) or f"nothing is desired, but it is {record.lifecycle.value}"
+    users = world.users
+    acceptable = users.acceptable(name) if users.exists(name) else []
+    absent = record is None or record.lifecycle is Lifecycle.DELETED
+    if absent and (not acceptable or not users.latest_is_valid(name)):
         return _surplus(world, name, 0, set())
     if record is None or record.lifecycle is Lifecycle.DELETED:
         return "it is desired, but there is no record"
-    if record.uid != world.users.uid(name):
-        return _excused(world, record) or f"the life {record.uid} of the name has not ended"
     if record.blocked is not None:
-        return _excused(world, record)
+        return _why_blocked(world, record)
+    if not acceptable:
+        return f"nothing is desired, but it is {record.lifecycle.value}"
+    if record.uid != users.uid(name):
+        return f"the life {record.uid} of the name has not ended"
     return _running(world, record, acceptable)
 
 
-def _excused(world: World, record: Record) -> str | None:
-    """A job may end up blocked, with a reason, when something was really lost. "" means: that is fine."""
-    if record.blocked is None:
-        return None
+def _why_blocked(world: World, record: Record) -> str | None:
+    """A job may end up blocked, with a reason, when something was really lost."""
     if not record.blocked_why:
         return f"blocked ({record.blocked}) without a reason"
-    return "" if world.excuses & {record.blocked} else f"blocked: {record.blocked} {record.blocked_why}"
+    return None if record.blocked in world.excuses else f"blocked: {record.blocked} {record.blocked_why}"
 
 
 def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | None:
     generation, name = record.generation, record.name
-    if all(spec.job.state == "suspended" for spec in acceptable):
-        if record.lifecycle is not Lifecycle.SUSPENDED:
-            return f"is to be suspended, but is {record.lifecycle.value}"
+    states = {spec.job.state for spec in acceptable}
+    if record.lifecycle is Lifecycle.SUSPENDED and "suspended" in states:
         return _surplus(world, name, 0, set())
+    if states == {"suspended"}:
+        return f"is to be suspended, but is {record.lifecycle.value}"
     if generation is None:
         return f"has no generation, but is {record.lifecycle.value}"
     if record.lifecycle is Lifecycle.FINISHED:
@@ -97,20 +96,21 @@ def settle(world: World, limit_s: float) -> str | None:
     """Run until everything is as desired; None, or what still differs after `limit_s` virtual seconds."""
     deadline = world.sim.now + limit_s
     why = unsettled(world)
-    while why and world.sim.now < deadline:
+    while why is not None and world.sim.now < deadline:
         world.run(2.0)
         why = unsettled(world)
-    return why or None
+    return why
 
 
-def noise(world: World) -> str | None:
-    """Run on for a while: nothing may be written and nothing called (L1)."""
-    monitor = world.monitor
-    world.run(CALM_S)
-    before = (monitor.commits, monitor.effects, len(world.mesos.calls))
-    world.run(SILENCE_S)
-    after = (monitor.commits, monitor.effects, len(world.mesos.calls))
-    if before != after:
-        calls = world.mesos.calls[before[2] :]
-        return f"{after[0] - before[0]} writes, {after[1] - before[1]} effects, calls {calls} although nothing happens"
-    return unsettled(world)
+def noise(world: World, limit_s: float) -> str | None:
+    """Run on until nothing is written and nothing called for a while (L1); what was, if that never comes."""
+    monitor, deadline = world.monitor, world.sim.now + limit_s
+    while True:
+        before = (monitor.commits, monitor.effects, len(world.mesos.calls))
+        world.run(SILENCE_S)
+        after = (monitor.commits, monitor.effects, len(world.mesos.calls))
+        if before == after:
+            return unsettled(world)
+        if world.sim.now >= deadline:
+            calls = world.mesos.calls[before[2] :]
+            return f"{after[0] - before[0]} writes, {after[1] - before[1]} effects, calls {calls} and nothing happens"

@@ -21,6 +21,7 @@ from tests.simulation.monitor import Monitor
 from tests.simulation.world import World
 
 SETTLE_S = 300.0
+NOISE_S = 150.0
 STORM_S = 45.0
 STEP_S = 14.0
 CHAIN_EVERY = 3
@@ -148,6 +149,6 @@ def _must_settle(world: World) -> bool:
 def _must_be_silent(world: World) -> None:
     if world.monitor.violations:
         return
-    why = outcome.noise(world)
+    why = outcome.noise(world, NOISE_S)
     if why:
         world.monitor.violation("L1", why)

@@ -47,15 +47,17 @@ class Users:
 
     def apply(self, name: str, **changes: Any) -> None:
         """Create the job, or change these fields; a section's fields are merged in (`job={"parallelism": 3}`)."""
-        document = self._documents.get(name)
-        document = copy.deepcopy(BASE if document is None else document)
+        document = copy.deepcopy(self._documents.get(name, BASE))
         for key, value in changes.items():
             if isinstance(value, dict):
                 document.setdefault(key, {}).update(value)
             else:
                 document[key] = value
+        data = json.dumps(document).encode()
+        if self._world.parse(RawSpec(name, SpecRef(0, 0), data)).spec is None:
+            return  # a feature that this version refuses
         self._documents[name] = document
-        self._write(name, json.dumps(document).encode())
+        self._write(name, data)
 
     def document(self, name: str) -> dict[str, Any]:
         """The newest valid document, to be put back later."""
@@ -72,8 +74,6 @@ class Users:
     def delete(self, name: str) -> None:
         if not self.exists(name):
             return
-        if self._documents[name].get("onDelete") == "keep":
-            self._world.monitor.kept.add(self.uid(name))
         self._world.sim.say("user", f"deletes {name}")
         self._store.delete_job(name)
         for table in (self._documents, self._mine, self._valid, self._latest_valid):
@@ -123,6 +123,10 @@ class Users:
         """The specs that may be reconciled towards: the newest, or, while that is invalid, any earlier valid one."""
         valid = self._valid.get(name, [])
         return valid[-1:] if self._latest_valid.get(name) else list(valid)
+
+    def latest_is_valid(self, name: str) -> bool:
+        """True when the job exists and its newest version is valid."""
+        return self._latest_valid.get(name, False)
 
     def tampered(self) -> bool:
         """True when the tree differs from what users wrote (S3)."""

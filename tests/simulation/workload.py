@@ -44,6 +44,12 @@ def restart(world: World, name: str) -> None:
     world.users.apply(name, restartNonce=world.users.document(name).get("restartNonce", 0) + 1)
 
 
+def savepoint(world: World, name: str) -> None:
+    """A savepoint of the running job, on demand."""
+    nonce = world.users.document(name)["job"].get("savepointTriggerNonce", 0)
+    world.users.apply(name, job={"savepointTriggerNonce": nonce + 1})
+
+
 def standby(world: World, name: str) -> None:
     world.users.apply(name, jobManager={"replicas": 2})
 
@@ -53,7 +59,8 @@ def delete(world: World, name: str) -> None:
 
 
 STEPS: Mapping[str, Step] = {
-    step.__name__: step for step in (create, edit, scale, suspend, resume, last_state, restart, standby, delete)
+    step.__name__: step
+    for step in (create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, delete)
 }
 CHAINS: Sequence[Sequence[str]] = (
     ("create", "edit"),
@@ -64,7 +71,7 @@ CHAINS: Sequence[Sequence[str]] = (
     ("create", "delete"),
     ("create", "suspend", "delete"),
     ("create", "edit", "delete"),
-    ("standby", "edit"),
+    ("create", "savepoint", "edit"),
     ("create", "last_state", "edit"),
 )
 """Workloads whose effects are counted (L2)."""
@@ -128,8 +135,8 @@ def choose_strategies(world: World, name: str) -> None:
 
 
 ANY: Sequence[Step] = (
-    edit, edit, edit, scale, suspend, resume, resume, last_state, restart, standby, delete, flip, flip, spoil, recreate,
-    choose_mode, choose_delete, choose_strategies,
+    edit, edit, edit, scale, suspend, resume, resume, last_state, restart, savepoint, standby, delete, flip, flip,
+    spoil, recreate, choose_mode, choose_delete, choose_strategies,
 )  # fmt: skip
 
 

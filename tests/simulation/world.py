@@ -87,6 +87,8 @@ class World:
         self.faults = 0
         self.excuses: set[str] = set()
         """Reason codes of BLOCKED that a job may end with, because something was really lost."""
+        self.lost_paths: set[str] = set()
+        """Snapshots that somebody deleted."""
         self.crash_at: int | None = None
         """Crash the replica that makes the call of this number, right after it took effect."""
         self.calls = 0
