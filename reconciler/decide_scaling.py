@@ -2,7 +2,8 @@
 
 Flink's adaptive scheduler takes new resource requirements through REST and restarts the tasks from
 the latest checkpoint by itself (Flink docs, "Elastic Scaling": externalized declarative resource
-management). Only if Flink refuses, or does not get there in time, a full upgrade follows.
+management). Only if Flink refuses, a full upgrade follows: a rescale that waits for TaskManagers
+would wait for the same ones after an upgrade, but with the job stopped.
 """
 
 from __future__ import annotations
@@ -37,13 +38,11 @@ def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
     if generation.scaling_since is None:
         return False
     wanted = generation.spec.job.parallelism
-    overdue = turn.now - generation.scaling_since >= generation.spec.health.readiness_timeout
-    if turn.seen.rescale_refused is not None or overdue:
-        why = turn.seen.rescale_refused or "it did not get there in time"
+    if turn.seen.rescale_refused is not None:
+        why = turn.seen.rescale_refused
         turn.update_generation(scaling_since=None)
-        decide_ending.begin(turn, EndReason.UPGRADE, f"Flink did not rescale in place: {why}"[:500])
+        decide_ending.begin(turn, EndReason.UPGRADE, f"Flink refused to rescale in place: {why}"[:500])
         return True
-    turn.wake(generation.scaling_since + generation.spec.health.readiness_timeout)
     if flink is None:
         return False
     if flink.parallelism == wanted and flink.vertices_running:
