@@ -18,6 +18,7 @@ from kazoo.client import KazooClient
 
 from integration.local.flink_dist import DEFAULT_SERIES, FlinkDistribution
 from integration.local.packages import find_java
+from integration.local.services import last_line
 from integration.local.stack import LocalStack
 from integration.local.zkcli import zkcli_argv, zkcli_env
 from reconciler.app.config import ENVIRONMENT
