@@ -107,7 +107,7 @@ def follow(turn: Turn) -> None:
     _note_terminal(turn, flink)
     operation = _operation(turn, flink)
     if operation is not None and operation.path is not None:
-        decide_snapshots.remember(turn, operation.path, turn.ending.trigger_id, turn.ending.reason.value.lower(), flink)
+        decide_snapshots.remember(turn, operation, turn.ending.trigger_id, turn.ending.reason.value.lower(), flink)
     if not _ended(turn):
         _drive(turn, flink, operation)
         return

@@ -14,7 +14,7 @@ from croniter import croniter
 
 from reconciler.model import ids
 from reconciler.model.decision import DisposeSavepoint, TriggerSavepoint
-from reconciler.model.observation import FlinkObservation, JobState, OperationState
+from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState
 from reconciler.model.record import PendingSavepoint, Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
@@ -78,7 +78,7 @@ def _due(turn: Turn) -> str | None:
 def _follow(turn: Turn, pending: PendingSavepoint, flink: FlinkObservation) -> None:
     operation = flink.operations.get(pending.trigger_id)
     if operation is not None and operation.state is OperationState.COMPLETED and operation.path is not None:
-        remember(turn, operation.path, pending.trigger_id, pending.reason, flink)
+        remember(turn, operation, pending.trigger_id, pending.reason, flink)
         turn.update(savepoint=None, last_savepoint_at=turn.now)
     elif operation is not None and operation.state is OperationState.FAILED:
         _failed(turn, pending, operation.error or "no reason given")
@@ -110,16 +110,20 @@ def _failed(turn: Turn, pending: PendingSavepoint, error: str) -> None:
     turn.event("SAVEPOINT_FAILED", f"tried again: {error}"[:1000], warning=True)
 
 
-def remember(turn: Turn, path: str, trigger_id: str | None, reason: str, flink: FlinkObservation | None) -> None:
-    """A completed savepoint is on record before anything is destroyed (faults 41, 42)."""
-    if any(snapshot.path == path for snapshot in turn.record.snapshots):
+def remember(turn: Turn, done: Operation, trigger_id: str | None, reason: str, flink: FlinkObservation | None) -> None:
+    """A completed savepoint is on record before anything is destroyed (faults 41, 42).
+
+    Its checkpoint id is its own: one that is guessed from the latest checkpoint would put a savepoint of a
+    job that runs on before checkpoints which are newer (S2, fault 44).
+    """
+    path = done.path
+    if path is None or any(snapshot.path == path for snapshot in turn.record.snapshots):
         return
     number = turn.generation.number
     known = [snapshot.checkpoint_id for snapshot in turn.record.snapshots if snapshot.generation == number]
     latest = flink.latest_checkpoint_id if flink is not None else None
-    snapshot = Snapshot(
-        SnapshotKind.SAVEPOINT, path, number, max([*known, latest or 0]) + 1, trigger_id, turn.now, reason
-    )
+    order = done.checkpoint_id or max([*known, latest or 0]) + 1
+    snapshot = Snapshot(SnapshotKind.SAVEPOINT, path, number, order, trigger_id, turn.now, reason)
     turn.update(snapshots=(*turn.record.snapshots, snapshot))
     turn.event("SAVEPOINT_COMPLETED", f"savepoint of generation {number}: {path}")
 

@@ -165,9 +165,14 @@ class FlinkAdapter:
             found = observe.operation(self._rest.get(target.url, path))
         except NotFound as error:
             found = Operation(OperationState.UNKNOWN, error=str(error))
-        if found.path is not None or found.state is OperationState.IN_PROGRESS:
+        if found.path is None and found.state is not OperationState.IN_PROGRESS:
+            found = self._from_directory(trigger, found)
+        if found.path is None:
             return found
-        return self._from_directory(trigger, found)
+        try:
+            return replace(found, checkpoint_id=storage.checkpoint_id(found.path))
+        except storage.StorageError:
+            return found
 
     def _from_directory(self, trigger: Trigger, found: Operation) -> Operation:
         """Flink forgets results; the trigger's own directory does not (faults 40, 63)."""

@@ -13,6 +13,7 @@ It reads the TaskInfo that `fake_renderer()` renders, which is the real renderer
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.fake_cluster import NOT_EXECUTING, Cluster, FakeJob, Process
@@ -189,10 +190,11 @@ class FakeFlink(FakeWorld):
     def _operation(self, job: FakeJob, trigger: Trigger) -> Operation:
         found = job.operations.get(trigger.trigger_id)
         if found is not None:
-            return found
+            snapshot = self.snapshots.get(found.path) if found.path and not self.storage_down else None
+            return replace(found, checkpoint_id=snapshot.checkpoint_id) if snapshot else found
         saved = () if self.storage_down else self._savepoints(trigger.directory)
         if saved:
-            return Operation(OperationState.COMPLETED, path=saved[-1][1])
+            return Operation(OperationState.COMPLETED, path=saved[-1][1], checkpoint_id=saved[-1][0])
         return Operation(OperationState.UNKNOWN, error=f"no savepoint operation with triggerId={trigger.trigger_id}")
 
     def _savepoints(self, directory: str) -> tuple[tuple[int, str], ...]:

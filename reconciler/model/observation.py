@@ -83,6 +83,8 @@ class Operation:
     state: OperationState
     path: str | None = None
     error: str | None = None
+    checkpoint_id: int = 0
+    """Read from the savepoint itself, because it orders snapshots (S2); 0: it could not be read."""
 
 
 class JobState(StrEnum):

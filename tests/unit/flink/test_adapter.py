@@ -236,7 +236,8 @@ def test_f40_a_forgotten_trigger_is_found_in_its_own_directory(any_version: Benc
 
     path = any_version.snapshot("savepoints/a/savepoint-1-2", 5)
 
-    assert any_version.operation("savepoint_unknown_trigger") == Operation(OperationState.COMPLETED, path)
+    completed = Operation(OperationState.COMPLETED, path, checkpoint_id=5)
+    assert any_version.operation("savepoint_unknown_trigger") == completed
 
 
 def test_a_directory_that_cannot_be_listed_leaves_the_trigger_unknown_and_says_why(bench: Bench) -> None:
