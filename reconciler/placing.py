@@ -32,7 +32,9 @@ class Placer:
 
     def match(self, decided: Sequence[tuple[JobEntry, Decision]], now: float) -> Placed:
         """Assign what can be assigned; the offers that are used are taken at once, for one ACCEPT each."""
-        wanted = {entry.name: requests(decision.record, now) for entry, decision in decided}
+        # Until Mesos has answered for every task of a job nothing is decided for it, and nothing placed (S6).
+        known = [(entry, decision) for entry, decision in decided if entry.observation().complete]
+        wanted = {entry.name: requests(decision.record, now) for entry, decision in known}
         admitted = self._cap.admit([request for found in wanted.values() for request in found], now)
         for job, at in admitted.wake.items():
             self._timers.set_earlier(f"job/{job}", at)
@@ -40,7 +42,7 @@ class Placer:
         outcome = place(admitted.requests, offers, self._strategies, now)
         self._cap.spend(outcome.assignments)
         waiting = {**outcome.waiting, **{request.task_name: admitted.why for request in admitted.held}}
-        for entry, _ in decided:
+        for entry, _ in known:
             reasons = [waiting.get(request.task_name) for request in wanted[entry.name]]
             reason = next((reason for reason in reasons if reason is not None), None)
             # Between two offers the numbers of the last one say more than that there is none just now.
