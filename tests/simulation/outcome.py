@@ -58,7 +58,7 @@ def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | N
     states = {spec.job.state for spec in acceptable}
     if record.lifecycle is Lifecycle.SUSPENDED and "suspended" in states:
         return _surplus(world, name, 0, set())
-    if states == {"suspended"}:
+    if states == {"suspended"} and record.lifecycle is not Lifecycle.FINISHED:
         return f"is to be suspended, but is {record.lifecycle.value}"
     if generation is None:
         return f"has no generation, but is {record.lifecycle.value}"
