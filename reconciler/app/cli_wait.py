@@ -10,6 +10,7 @@ import click
 from reconciler.app import render_views
 from reconciler.app.cli_errors import TIMED_OUT, Problem
 from reconciler.app.cli_services import JobStore, Services
+from reconciler.app.render_output import flat
 from reconciler.app.render_views import JobView
 from reconciler.model.record import Lifecycle
 from reconciler.model.spec import JobSpec
@@ -94,7 +95,7 @@ def _poll(
                 return
             last = render_views.why(job)
             lifecycle = job.status.lifecycle if job.status else "-"
-            line = f"{name}: {lifecycle}, {' '.join(last.split())}"
+            line = f"{name}: {lifecycle}, {flat(last)}"
         except StoreUnavailable as error:
             line = last = f"ZooKeeper does not answer: {error}"
         if line != told:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from reconciler.app import render_views
-from reconciler.app.render_output import ago, heading, parse_time, write_table
+from reconciler.app.render_output import ago, flat, heading, parse_time, write_table
 from reconciler.app.render_views import JobView
 from reconciler.diff import FieldChange, changes
 from reconciler.model.events import StoredRecord, UnreadableRecord
@@ -62,7 +62,7 @@ def sentence(facts: Facts) -> str:
 
 def write(facts: Facts) -> None:
     """Print the page."""
-    click.secho(sentence(facts), bold=True)
+    click.secho(flat(sentence(facts)), bold=True)
     _section("Desired state", _desired(facts))
     _section("Running", _running(facts))
     _tasks(facts)
@@ -100,7 +100,7 @@ def _section(title: str, lines: Iterator[tuple[str, str]]) -> None:
         return
     heading(title)
     for label, text in found:
-        click.echo(f"  {label.ljust(_LABEL)} {' '.join(text.split())}")
+        click.echo(f"  {label.ljust(_LABEL)} {flat(text)}")
 
 
 def _desired(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -210,7 +210,7 @@ def _events(facts: Facts) -> None:
 
 def _message(event: JobEvent) -> str:
     times = f" ({event.count} times)" if event.count > 1 else ""
-    return " ".join(event.message.split()) + times
+    return flat(event.message) + times
 
 
 def _value(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -40,18 +41,38 @@ def write_data(data: Any, form: str) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+NARROWEST = 40
+"""Columns that the last one, a sentence or a path, has to get to stand in a table on a terminal."""
+
+
 def write_table(titles: Sequence[str], rows: Sequence[Sequence[str]], indent: int = 0) -> None:
-    """Whole values in either case: folded on a terminal, as long as they are in a pipe."""
-    if on_terminal():
+    """Whole values in any case: folded on a terminal, as long as they are in a pipe."""
+    if not on_terminal():
+        for line in plain_table(titles, rows):
+            click.echo(" " * indent + line)
+    elif shutil.get_terminal_size().columns - indent - _width(titles[:-1], rows) >= NARROWEST:
         _write_rich(titles, rows, indent)
-        return
-    for line in plain_table(titles, rows):
+    else:
+        _write_narrow(titles, rows, indent)
+
+
+def _width(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """What the columns of `titles` need, with the space behind each."""
+    return sum(max(len(title), *(len(row[n]) for row in rows), 1) + 2 for n, title in enumerate(titles))
+
+
+def _write_narrow(titles: Sequence[str], rows: Sequence[Sequence[str]], indent: int) -> None:
+    """Every last cell on a line of its own, below the others."""
+    lines = plain_table(titles[:-1], [row[:-1] for row in rows])
+    click.secho(" " * indent + lines[0], bold=True)
+    for line, row in zip(lines[1:], rows, strict=True):
         click.echo(" " * indent + line)
+        click.echo(" " * (indent + 2) + flat(row[-1]))
 
 
 def plain_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns two spaces apart, nothing cut off, no space at the end of a line."""
-    cells = [list(titles), *[[_flat(cell) or "-" for cell in row] for row in rows]]
+    cells = [list(titles), *[[flat(cell) or "-" for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(titles))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
@@ -67,7 +88,7 @@ def _write_rich(titles: Sequence[str], rows: Sequence[Sequence[str]], indent: in
         # The last column holds sentences and paths; it takes what the others leave.
         table.add_column(title, overflow="fold", no_wrap=number < len(titles) - 1)
     for row in rows:
-        table.add_row(*(Text(_flat(cell) or "-", style=_style(cell)) for cell in row))
+        table.add_row(*(Text(flat(cell) or "-", style=_style(cell)) for cell in row))
     Console().print(Padding(table, (0, 0, 0, indent)))
 
 
@@ -75,8 +96,9 @@ def _style(cell: str) -> str:
     return STYLES.get(cell.partition(",")[0], "")
 
 
-def _flat(cell: str) -> str:
-    return " ".join(cell.split())
+def flat(text: str) -> str:
+    """One line without control characters: what jobs and tasks say must not drive a terminal."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
 
 
 def heading(text: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import yaml
 
+from reconciler.app import render_output
 from reconciler.model.ids import flink_job_id
 from reconciler.model.record import Generation, Lifecycle, Record, Restarts, Snapshot, SnapshotKind, SpecRef
 from reconciler.model.spec import JobSpec
@@ -235,3 +237,28 @@ def test_a_missing_desired_tree_is_not_an_empty_one(world: World) -> None:
 def test_version_prints_the_version(world: World) -> None:
     assert world.weir("version").stdout.startswith("weir ")
     assert set(json.loads(world.weir("version", "-o", "json").stdout)) == {"weir", "python", "recordSchema"}
+
+
+def test_a_narrow_terminal_loses_no_column(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs(world)
+    monkeypatch.setattr(render_output, "on_terminal", lambda: True)
+
+    monkeypatch.setenv("COLUMNS", "80")
+    narrow = world.weir("get").stdout.splitlines()
+    monkeypatch.setenv("COLUMNS", "160")
+    wide = world.weir("get").stdout.splitlines()
+
+    assert [line.split()[0] for line in narrow] == ["NAME", "even-ids", "running"]
+    assert "savepoint 3m ago" in narrow[1]
+    assert wide[1].rstrip().endswith("savepoint 3m ago  running and stable")
+
+
+def test_what_a_job_says_does_not_drive_the_terminal(world: World) -> None:
+    world.put()
+    world.says(why="failed: \x1b[2J\x07gone\nsecond line")
+
+    for command in (["get"], ["describe", "even-ids"]):
+        out = world.weir(*command).stdout
+        assert "\x1b" not in out
+        assert "\x07" not in out
+        assert "gone second line" in out
