@@ -163,8 +163,9 @@ def _reopen_without_ha(turn: Turn) -> None:
     view = turn.seen.restore
     if turn.tasks(Role.JOB_MANAGER) or view is None or not view.answered:
         return
-    if view.generation == turn.generation.number and not view.ha_metadata and view.terminal is None:
-        decide_ending.begin(turn, EndReason.RESTART, "the HA metadata is gone", EndMode.KILL)
+    usable = decide_tasks.resumable(turn.generation, view)
+    if view.generation == turn.generation.number and not usable and view.terminal is None:
+        decide_ending.begin(turn, EndReason.RESTART, "the HA metadata, or the checkpoint in it, is gone", EndMode.KILL)
 
 
 # Explaining

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir
-from reconciler.model.observation import TaskObservation, TaskState
-from reconciler.model.record import Role, Task, TaskPhase
+from reconciler.model.observation import RestoreView, TaskObservation, TaskState
+from reconciler.model.record import Generation, Role, Task, TaskPhase
 from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
 
@@ -38,6 +38,8 @@ def absorb_deaths(turn: Turn) -> None:
         if not task.placed or seen is None or not seen.state.dead:
             continue
         turn.replace_task(task, None)
+        if task.role is Role.JOB_MANAGER and _matters(turn, task) and not turn.tasks(Role.JOB_MANAGER):
+            turn.update_generation(running_since=None)  # nothing runs without one, whatever was seen last
         if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
         said = _said(task, seen)
@@ -128,10 +130,15 @@ def _may_launch_job_manager(turn: Turn) -> bool:
         block_restore(turn, f"what generation {generation.number} starts from is missing: {generation.restore.path}")
         return False
     if view.ha_metadata:
-        return True
+        return resumable(generation, view)
     # Without HA metadata Flink would start this job id from its first restore point: only right
     # when nothing newer exists. Otherwise `decide_running` opens the next generation from the checkpoint.
     return view.checkpoint_path is None and not generation.checkpointed
+
+
+def resumable(generation: Generation, view: RestoreView) -> bool:
+    """HA metadata is of use while its checkpoint is there; without it every JobManager exits at once (fault 43)."""
+    return view.ha_metadata and (view.checkpoint_path is not None or not generation.checkpointed)
 
 
 def block_restore(turn: Turn, what: str) -> None:
