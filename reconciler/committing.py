@@ -142,6 +142,13 @@ class Launcher:
             if not launch.waiting_for:
                 self._send(job, launch)
 
+    def abandon(self, job: str, launches: Sequence[Launch]) -> None:
+        """The job has no part in these after all."""
+        for launch in {id(launch): launch for launch in launches}.values():
+            launch.waiting_for.discard(job)
+            if not launch.waiting_for:
+                self._send(job, launch)
+
     def _send(self, job: str, launch: Launch) -> None:
         if not launch.infos:
             self._decline(launch.offer_ids, 0.0)

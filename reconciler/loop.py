@@ -58,6 +58,7 @@ class Loop:
         self.stopped: str | None = None
         self.halted = False
         """True when no other replica may take over either, before a person has looked."""
+        self.mistakes = 0
         self._dirty: set[str] = set()
         self._acted = True
         self._timers = Timers()
@@ -253,15 +254,23 @@ class Loop:
             if entry is None:
                 continue
             if entry.quarantined is not None:
-                self._say_quarantined(entry, now)
-                continue
-            if entry.stale:
+                why = f"the record is unreadable: {entry.quarantined}; restore it from a backup"
+                self._leave_alone(entry, why, now)
+            elif entry.stale:
                 self._committer.reread(entry)
             else:
-                decided.append((entry, self._decide(entry, now)))
+                try:
+                    decided.append((entry, self._decide(entry, now)))
+                except Exception as error:
+                    self._on_mistake(entry, error, now)
         placed = self._placer.match(decided, now)
         for entry, decision in decided:
-            self._carry_out(entry, decision, placed.get(entry.name, []), now)
+            mine = placed.get(entry.name, [])
+            try:
+                self._carry_out(entry, decision, mine, now)
+            except Exception as error:
+                self._launcher.abandon(entry.name, [launch for launch, _ in mine])
+                self._on_mistake(entry, error, now)
         self._settle_offers(now)
 
     def _decide(self, entry: JobEntry, now: float) -> Decision:
@@ -294,15 +303,18 @@ class Loop:
         else:
             self._timers.set_earlier(f"job/{entry.name}", entry.status_at + STATUS_EVERY_S)
 
-    def _say_quarantined(self, entry: JobEntry, now: float) -> None:
-        """Its tasks go on running; nothing is decided for it until its record can be read again (fault 12)."""
-        why = (
-            f"the record is unreadable, so nothing is done for this job: {entry.quarantined}; restore it from a backup"
-        )
+    def _on_mistake(self, entry: JobEntry, error: Exception, now: float) -> None:
+        """A mistake of ours about one job must not end the loop, and with it every other job."""
+        self.mistakes += 1
+        log.exception("job.mistake", job=entry.name)
+        self._leave_alone(entry, f"a mistake in weir, please report it: {type(error).__name__}: {error}"[:500], now)
+
+    def _leave_alone(self, entry: JobEntry, why: str, now: float) -> None:
+        """Its tasks go on running and nothing is done for it; the next event or resync tries again (fault 12)."""
         said = Status(
             lifecycle="BLOCKED", why=why, error=why, leader_epoch=self._lease.fence.epoch, time=timestamp(now)
         )
-        if not same_status(entry.status, said):
+        if entry.pending is None and not same_status(entry.status, said):
             self._committer.commit_status(entry, said)
 
     # Releasing
