@@ -182,13 +182,14 @@ def test_deleting_ends_the_job_with_a_savepoint_and_leaves_nothing_behind(runnin
     record = running.installation.record(NAME)
     assert record is not None
     assert record.generation is not None
-    clusters = [record.generation.cluster_id, *(retired.cluster_id for retired in record.retired)]
+    first, second = (f"/flink/{record.generation.cluster_id[:-1]}{number}" for number in (1, 2))
+    assert running.installation.exists(second)
 
     running.installation.delete(NAME)
 
     running.until("it is deleted", lambda: deleted(running))
     assert not running.installation.live_tasks()
-    assert [cluster for cluster in clusters if running.installation.exists(f"/flink/{cluster}")] == []
+    assert [path for path in (first, second) if running.installation.exists(path)] == []
     final = running.installation.record(NAME)
     assert final is not None
     savepoint = final.tombstones[-1].path
