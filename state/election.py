@@ -20,6 +20,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -167,7 +168,7 @@ class ZooKeeperElection:
             self._session = None  # join anew under another id
             return None
         number = _epoch_number(epoch) + 1
-        value = encode_leader(info.model_copy(update={"epoch": number}), own)
+        value = encode_leader(info.model_copy(update={"epoch": number, "since": _now()}), own)
         transaction = client.transaction()
         transaction.check(own_path, 0)
         transaction.check(layout.schema, schema[1].version)
@@ -220,3 +221,7 @@ def _epoch_number(node: tuple[bytes, Any]) -> int:
     except ValueError:
         _log.error("election.epoch_unreadable", data=repr(node[0][:20]))
         return int(node[1].version)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -71,6 +71,11 @@ class MesosCluster:
             driver.stop()
         self._book.clear()
 
+    def master(self) -> str | None:
+        """The leading master as far as is known, "host:port"."""
+        with self._lock:
+            return self._driver.detected_master if self._driver is not None else None
+
     def accept(self, offer_ids: Sequence[str], tasks: Sequence[TaskInfo]) -> None:
         """Launch tasks from offers of one agent.
 

@@ -98,6 +98,11 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
 
     # Which master
 
+    @property
+    def detected_master(self) -> str | None:
+        """The master that leads as far as is known, "host:port"."""
+        return self._new_master
+
     def master_detected(self, master: str | None) -> None:
         with self._lock:
             self._redirects = 0

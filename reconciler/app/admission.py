@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from integration.mesos.agents import LargestAgent
 from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_parse import SpecInvalid, SpecLimits, parse_spec
@@ -55,6 +56,32 @@ def job_files(spec: JobSpec) -> Sequence[SpecError]:
                 )
             )
     return found
+
+
+def resources(largest: Callable[[], LargestAgent | None]) -> Check:
+    """A task that is larger than every agent would never be placed, and the job was stopped for it."""
+
+    def checked(spec: JobSpec) -> Sequence[SpecError]:
+        agent = largest()
+        if agent is None:
+            return ()
+        found = []
+        for section, process in (("jobManager", spec.job_manager), ("taskManager", spec.task_manager)):
+            if process.cpus > agent.cpus:
+                most = f"the largest agent has {agent.cpus:g} ({agent.cpus_on})"
+                found.append(_too_large(f"{section}.cpus", f"{process.cpus:g} cpus: {most}"))
+            if process.memory > agent.mem_mb:
+                most = f"the largest agent has {agent.mem_mb:g} MiB ({agent.mem_on})"
+                found.append(_too_large(f"{section}.memory", f"{process.memory} MiB: {most}"))
+        return found
+
+    return checked
+
+
+def _too_large(path: str, what: str) -> SpecError:
+    return SpecError(
+        path=path, message=f"no agent could take a task of {what}", hint="ask for less, or add a larger agent"
+    )
 
 
 def memory(check: Callable[[JobSpec], object]) -> Check:

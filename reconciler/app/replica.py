@@ -23,11 +23,12 @@ from kazoo.client import KazooClient
 from integration.flink.adapter import FlinkAdapter
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.render import FlinkRenderer
+from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
 from plugins import notify, registry
-from reconciler.app.admission import Admission, job_files, memory
+from reconciler.app.admission import Admission, job_files, memory, resources
 from reconciler.app.config import Config, ConfigError
 from reconciler.app.runner import LeaderClock, ThreadRunner
 from reconciler.leadership import contend, drive
@@ -64,6 +65,12 @@ def check(config: Config) -> Checked:
         raise ConfigError(
             "no durable storage is configured: checkpoints and savepoints need a directory that every agent reaches; "
             "set --storage file:///shared/weir (or WEIR_STORAGE)"
+        )
+    scheme = config.storage.uri.partition("://")[0]
+    if "://" in config.storage.uri and scheme != "file":
+        raise ConfigError(
+            f"storage {config.storage.uri}: {scheme} is not supported yet, because the newest checkpoint has to be "
+            "found when no JobManager runs; use file:// with a directory that every agent and replica reaches"
         )
     if "://" not in config.storage.uri:
         raise ConfigError(
@@ -151,7 +158,8 @@ class Replica:
             max_task_cpus=jobs.max_task_cpus,
             max_task_mem=jobs.max_task_memory_mb,
         )
-        checks = [memory(self._renderer.check), *([job_files] if jobs.check_files else [])]
+        checks = [memory(self._renderer.check), resources(Agents(cluster.master).largest)]
+        checks += [job_files] if jobs.check_files else []
         policy = Policy(
             storage=self._checked.storage,
             flink_versions=frozenset(self._checked.flink.distributions),

@@ -250,6 +250,7 @@ NOT_YET_EXAMPLES: dict[str, dict[str, Any]] = {
     "kind=SessionJob": {"kind": "SessionJob"},
     "job.type=sql": {"job": {"type": "sql"}},
     "secrets": {"secrets": {"a": "/b"}},
+    "snapshots.disposeOnDelete": {"snapshots": {"disposeOnDelete": True}},
     "jobManager.replicas>1": {"jobManager": {"replicas": 2}},
 }
 

@@ -1,0 +1,70 @@
+"""How large the agents are, so that a task which no agent could ever take is refused at the door.
+
+Read from the leading master's `/slaves` (Mesos docs, "Operator HTTP endpoints"). No answer is no
+limit: a master that is busy must not make a valid spec invalid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import structlog
+
+log = structlog.get_logger("weir.mesos")
+
+FRESH_S = 10.0
+TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class LargestAgent:
+    """The most that any one active agent has, free or not; each figure may be another agent's."""
+
+    cpus: float
+    cpus_on: str
+    mem_mb: float
+    mem_on: str
+
+
+class Agents:
+    """Asks the master that `master` names ("host:port"), at most every `FRESH_S` seconds."""
+
+    def __init__(self, master: Callable[[], str | None], transport: httpx.BaseTransport | None = None) -> None:
+        self._master = master
+        self._client = httpx.Client(timeout=TIMEOUT_S, transport=transport, follow_redirects=True)
+        self._known: LargestAgent | None = None
+        self._asked_at = float("-inf")
+
+    def largest(self) -> LargestAgent | None:
+        """None when the master does not answer, or has no agent at all."""
+        if time.monotonic() - self._asked_at >= FRESH_S:
+            self._asked_at = time.monotonic()
+            self._known = self._ask()
+        return self._known
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _ask(self) -> LargestAgent | None:
+        master = self._master()
+        if master is None:
+            return None
+        try:
+            agents: list[dict[str, Any]] = (
+                self._client.get(f"http://{master}/slaves").raise_for_status().json()["slaves"]
+            )
+            active = [agent for agent in agents if agent.get("active", True)]
+            if not active:
+                return None
+            cpus = max(active, key=lambda agent: float(agent["resources"]["cpus"]))
+            mem = max(active, key=lambda agent: float(agent["resources"]["mem"]))
+            return LargestAgent(
+                float(cpus["resources"]["cpus"]), cpus["hostname"], float(mem["resources"]["mem"]), mem["hostname"]
+            )
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.info("mesos.agents_unknown", master=master, error=f"{type(error).__name__}: {error}")
+            return None

@@ -1,0 +1,69 @@
+"""What is refused at the door because somebody looked."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from integration.mesos.agents import Agents, LargestAgent
+from reconciler.app.admission import Admission, job_files, resources
+from reconciler.model.events import RawSpec
+from reconciler.model.record import SpecRef
+from reconciler.model.spec_parse import SpecLimits
+from tests.unit.decide.scenario import spec
+
+SMALL = LargestAgent(4.0, "agent-1", 2048.0, "agent-2")
+
+
+def test_a_task_that_no_agent_could_take_is_refused_with_the_numbers() -> None:
+    errors = resources(lambda: SMALL)(spec(taskManager={"cpus": 64.0, "memory": "4g"}))
+
+    assert [error.path for error in errors] == ["taskManager.cpus", "taskManager.memory"]
+    assert "64 cpus: the largest agent has 4 (agent-1)" in errors[0].message
+    assert "2048 MiB (agent-2)" in errors[1].message
+
+
+def test_a_master_that_does_not_answer_is_no_limit() -> None:
+    assert resources(lambda: None)(spec(taskManager={"cpus": 64.0})) == ()
+
+
+def agents(handler: object) -> Agents:
+    return Agents(lambda: "127.0.0.1:5050", transport=httpx.MockTransport(handler))  # type: ignore[arg-type]
+
+
+def test_the_largest_agent_is_read_from_the_master() -> None:
+    body = {
+        "slaves": [
+            {"hostname": "agent-1", "active": True, "resources": {"cpus": 4.0, "mem": 1024.0}},
+            {"hostname": "agent-2", "active": True, "resources": {"cpus": 2.0, "mem": 2048.0}},
+            {"hostname": "agent-3", "active": False, "resources": {"cpus": 99.0, "mem": 99999.0}},
+        ]
+    }
+    assert agents(lambda _: httpx.Response(200, json=body)).largest() == SMALL
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(503), httpx.Response(200, text="<html>"), httpx.Response(200, json={})]
+)
+def test_an_answer_that_is_none_gives_no_limit(answer: httpx.Response) -> None:
+    assert agents(lambda _: answer).largest() is None
+
+
+def test_a_job_file_that_is_not_there_is_refused_and_the_path_is_named() -> None:
+    (error,) = job_files(spec(job={"uri": "file:///no/such/job.py"}))
+
+    assert error.path == "job.uri"
+    assert "/no/such/job.py" in error.message
+
+
+def test_everything_that_is_wrong_is_one_sentence_for_the_status() -> None:
+    admission = Admission(SpecLimits(), [job_files, resources(lambda: SMALL)])
+    data = (
+        b'{"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///no/such.py"}, "taskManager": {"cpus": 64}}'
+    )
+    parsed = admission.parse(RawSpec("orders", SpecRef(1, 0), data))
+
+    assert parsed.spec is None
+    assert parsed.error is not None
+    assert "job.uri" in parsed.error
+    assert "taskManager.cpus" in parsed.error
