@@ -16,6 +16,7 @@ IDLE_REFUSE_S = 300.0
 UNFIT_REFUSE_S = 5.0
 HOLD_S = 2.0
 REVIVE_EVERY_S = 10.0
+PASSED_KEPT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class OfferBook:
         self._offers: dict[str, tuple[Offer, float]] = {}
         self._suppressed: bool | None = None
         self._revived_at = float("-inf")
+        self._passed: dict[str, None] = {}
+        """Offers that were used or declined lately; the call may have been lost."""
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -45,10 +48,12 @@ class OfferBook:
 
     def rescind(self, offer_id: str) -> None:
         self._offers.pop(offer_id, None)
+        self._passed.pop(offer_id, None)
 
     def clear(self) -> None:
         """Forget everything: offers die with the subscription, and so does SUPPRESS."""
         self._offers.clear()
+        self._passed.clear()
         self._suppressed = None
         self._revived_at = float("-inf")
 
@@ -58,7 +63,10 @@ class OfferBook:
     def take(self, offer_ids: Iterable[str]) -> None:
         """These offers are used up."""
         for offer_id in offer_ids:
-            self._offers.pop(offer_id, None)
+            if self._offers.pop(offer_id, None) is not None:
+                self._passed[offer_id] = None
+        while len(self._passed) > PASSED_KEPT:
+            del self._passed[next(iter(self._passed))]
 
     def settle(self, wanted: bool, now: float) -> float | None:
         """Decline what is not needed and ask for what is; when to look again, if ever."""
@@ -69,6 +77,10 @@ class OfferBook:
                 self._suppressed = True
             return None
         if self._suppressed is not False or (not self._offers and now - self._revived_at >= REVIVE_EVERY_S):
+            if self._suppressed is False and self._passed:
+                # Nothing came for long: the master may still hold offers for us whose ACCEPT or DECLINE was
+                # lost, and by default it does so for ever (Mesos flag `--offer_timeout`).
+                self._calls.decline(list(self._passed), 0.0)
             self._calls.revive()
             self._suppressed = False
             self._revived_at = now
