@@ -47,7 +47,7 @@ def crash_soon(world: World) -> None:
 
 def crash_everybody(world: World) -> None:
     """24, 63: nobody operates for a while."""
-    down = 3 + world.rng.random() * 15
+    down = 3 + world.rng.random() ** 2 * 40
     for replica in world.replicas:
         replica.crash("killed together", down_s=down + world.rng.random())
 
@@ -115,7 +115,11 @@ def lose_calls(world: World) -> None:
     fault = world.rng.choice(list(CallFault))
     _say(world, f"calls to Mesos: {fault.value}")
     world.weather.call_faults = {fault: 0.2 + world.rng.random() * 0.5}
-    world.sim.after(0.5 + world.rng.random() * 4, world.clear_calls)
+    seconds = 0.5 + world.rng.random() * 4
+    world.sim.after(seconds, world.clear_calls)
+    if fault in (CallFault.SILENT, CallFault.UNAVAILABLE):
+        # A driver skips calls, and a master drops them, while the scheduler is not connected.
+        world.sim.after(seconds, break_stream, world)
 
 
 def lose_updates(world: World) -> None:

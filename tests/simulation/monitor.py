@@ -102,7 +102,9 @@ class Monitor:
             self.world.sim.say(who, f"record {change.name}: {summary(change.record)}")
             for event in change.events:
                 self.world.sim.say(who, f"event {change.name}: {event.code} {event.message}")
-        if self.world.tree_is_away and change.record is not None and change.record.lifecycle is Lifecycle.DELETING:
+        record = change.record
+        deleting = record is not None and record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+        if self.world.tree_is_away and deleting and record and record.uid in self.world.users.hidden_uids:
             self.violation("S7", f"{change.name} is deleted although the whole desired tree is away")
 
     def _note_kept(self, before: Record, after: Record) -> None:

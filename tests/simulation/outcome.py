@@ -109,8 +109,10 @@ def noise(world: World, limit_s: float) -> str | None:
         before = (monitor.commits, monitor.effects, len(world.mesos.calls))
         world.run(SILENCE_S)
         after = (monitor.commits, monitor.effects, len(world.mesos.calls))
-        if before == after:
-            return unsettled(world)
+        if before == after and (why := unsettled(world)) is None:
+            return None
+        if before == after and world.sim.now >= deadline:
+            return why
         if world.sim.now >= deadline:
             calls = world.mesos.calls[before[2] :]
             return f"{after[0] - before[0]} writes, {after[1] - before[1]} effects, calls {calls} and nothing happens"

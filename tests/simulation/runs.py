@@ -7,6 +7,7 @@ edits and faults of every kind at any moment.
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,10 +48,12 @@ def quiet_logs(world: World) -> Iterator[None]:
 
     def to_trace(_: Any, method: str, event: Any) -> Any:
         name = event.pop("event")
+        if event.get("exc_info"):
+            world.monitor.violation("LOOP", f"{name}: {event['exc_info']!r} {traceback.format_exc(limit=-3)}")
         world.sim.say("log", f"{name} {' '.join(f'{key}={value}' for key, value in event.items())}")
         raise structlog.DropEvent
 
-    level = 20 if world.sim.trace is not None else 50
+    level = 20 if world.sim.trace is not None else 40
     structlog.configure(
         processors=[to_trace],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -40,6 +40,9 @@ class Users:
         self._valid: dict[str, list[JobSpec]] = {}
         """Every valid version of the present life of a name, oldest first."""
         self._latest_valid: dict[str, bool] = {}
+        self.hidden_uids: set[str] = set()
+        """Lives that were wanted when the tree disappeared."""
+        self._hidden: dict[str, Node] | None = None
         self.names: set[str] = set()
         """Every name that was ever used."""
 
@@ -74,6 +77,7 @@ class Users:
     def delete(self, name: str) -> None:
         if not self.exists(name):
             return
+        self.show_tree()
         self._world.sim.say("user", f"deletes {name}")
         self._store.delete_job(name)
         for table in (self._documents, self._mine, self._valid, self._latest_valid):
@@ -84,6 +88,7 @@ class Users:
         self._world.sim.say("user", "the desired tree disappears")
         self._world.tree_is_away = True
         self._hidden = self._world.tree.jobs
+        self.hidden_uids = {self.uid(name) for name in self._mine}
         self._world.tree.delete_jobs_node()
 
     def show_tree(self) -> None:
@@ -94,8 +99,7 @@ class Users:
             self._world.tree.changed()
 
     def _write(self, name: str, data: bytes) -> None:
-        if self._world.tree_is_away:
-            self.show_tree()
+        self.show_tree()
         self._store.put_job(name, data)
         jobs = self._world.tree.jobs
         assert jobs is not None
