@@ -16,6 +16,8 @@ from reconciler.model.resources import Assignment, TaskRequest
 
 BURST = 100
 PER_S = 5.0
+_EPSILON = 1e-6
+"""Time in floats never adds up to a whole token; without this a job would be woken again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class LaunchCap:
     def admit(self, requests: Sequence[TaskRequest], now: float) -> Admitted:
         """Hold the relaunches that there are no tokens for. Asking takes none: only what is placed does."""
         self._refill(now)
-        room = int(self._tokens)
+        whole = room = int(self._tokens + _EPSILON)
         admitted: list[TaskRequest] = []
         held: list[TaskRequest] = []
         for request in requests:
@@ -56,7 +58,7 @@ class LaunchCap:
                 admitted.append(request)
             else:
                 held.append(request)
-        missing = 1.0 - (self._tokens - int(self._tokens))
+        missing = 1.0 + whole - self._tokens
         wake: dict[str, float] = {}
         for turn, request in enumerate(held):
             wake.setdefault(request.job, now + (missing + turn) / self._per_s)
