@@ -1,0 +1,1 @@
+"""Strategies for Weir that Weir does not ship."""
