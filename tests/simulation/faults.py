@@ -57,6 +57,11 @@ def pause_leader(world: World) -> None:
     _leading(world).pause(0.2 + world.rng.random() ** 2 * 20)
 
 
+def pause_soon(world: World) -> None:
+    """2, 10: it falls asleep with a call in its hand, which arrives when another one leads."""
+    world.pause_in = world.rng.randint(1, 10)
+
+
 def lose_zookeeper(world: World) -> None:
     """3, 5, 6: SUSPENDED, perhaps for longer than the session lasts."""
     _leading(world).cut_off(0.2 + world.rng.random() ** 2 * 15)
@@ -311,7 +316,7 @@ def hide_tree(world: World) -> None:
 
 
 OPERATOR: tuple[Fault, ...] = (
-    crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_leader,
+    crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_soon, pause_soon,
     lose_zookeeper, lose_zookeeper, expire_session, store_fails, store_fails, lag_behind, lose_watches, break_stream,
     lose_calls, lose_calls, lose_updates, lose_updates, slow_down, jump_clock,
 )  # fmt: skip
@@ -337,7 +342,7 @@ def heal(world: World) -> None:
     """Everything that can come back is back; what is lost for good stays lost."""
     _say(world, "all faults end")
     world.clear_weather()
-    world.crash_at = None
+    world.crash_at = world.pause_in = None
     flink = world.flink
     flink.unreachable.clear()
     flink.zookeeper_down = flink.storage_down = False

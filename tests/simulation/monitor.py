@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 
-class Violation(Exception):
-    """An invariant was broken; the message names it."""
+class Violation(BaseException):
+    """An invariant was broken; the message names it. Not an Exception: the shipped code must not catch it."""
 
 
 class Snapshots(dict[str, FakeSnapshot]):
@@ -55,6 +55,7 @@ class Monitor:
     def __init__(self, world: World) -> None:
         self.world = world
         self.violations: list[str] = []
+        self.stop_at_first = False
         self.commits = 0
         self.effects = 0
         """Calls that changed something in Mesos or Flink."""
@@ -74,6 +75,8 @@ class Monitor:
         line = f"{invariant}: {what}"
         self.world.sim.say("BROKEN", line)
         self.violations.append(line)
+        if self.stop_at_first:
+            raise Violation(line)
 
     # What a leader does
 

@@ -85,6 +85,7 @@ class SimRunner:
             if world.rng.random() < 0.3:
                 self._call(call)
             return
+        world.before_call(replica)
         if replica.paused:
             self.deferred.append((lane, call))
             return

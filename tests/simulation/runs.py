@@ -10,7 +10,7 @@ from __future__ import annotations
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from tests.simulation import faults, outcome, workload
-from tests.simulation.monitor import Monitor
+from tests.simulation.monitor import Monitor, Violation
 from tests.simulation.world import World
 
 SETTLE_S = 300.0
@@ -65,10 +65,11 @@ def quiet_logs(world: World) -> Iterator[None]:
         structlog.configure(**before)
 
 
-def run(seed: int, *, trace: bool = False) -> Result:
-    """Simulate one seed."""
+def run(seed: int, *, trace: bool = False, until_broken: bool = False) -> Result:
+    """Simulate one seed; with `until_broken` only up to the first violation."""
     world = World(seed, trace=trace)
-    with quiet_logs(world):
+    world.monitor.stop_at_first = until_broken
+    with quiet_logs(world), suppress(Violation):
         if seed % CHAIN_EVERY == 0:
             _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))])
         else:
@@ -77,6 +78,7 @@ def run(seed: int, *, trace: bool = False) -> Result:
 
 
 def result_of(world: World) -> Result:
+    world.monitor.stop_at_first = False
     world.monitor.look()
     return Result(
         world.seed, world.faults, world.monitor.violations, world.sim.trace or [], world.sim.steps, world.sim.elapsed

@@ -89,9 +89,10 @@ def flip(world: World, name: str) -> None:
     """49: A, then B, then A again, faster or slower than anybody looks."""
     before = world.users.document(name)
     edit(world, name)
+    after = world.users.document(name)
 
     def back() -> None:
-        if world.users.exists(name):
+        if world.users.exists(name) and world.users.document(name) == after:
             world.users.put_back(name, before)
 
     world.sim.after(world.rng.random() ** 2 * 3, back)
@@ -104,7 +105,7 @@ def spoil(world: World, name: str) -> None:
     if world.rng.random() < 0.5:
 
         def correct() -> None:
-            if world.users.exists(name):
+            if world.users.exists(name) and world.users.document(name) == before:
                 world.users.put_back(name, before)
 
         world.sim.after(world.rng.random() * 5, correct)

@@ -92,6 +92,8 @@ class World:
         """Snapshots that somebody deleted."""
         self.crash_at: int | None = None
         """Crash the replica that makes the call of this number, right after it took effect."""
+        self.pause_in: int | None = None
+        """Pause the leader before so many more calls."""
         self.calls = 0
         self.monitor = Monitor(self)
         self.users = Users(self)
@@ -218,6 +220,14 @@ class World:
                 self.sim.say("fault", f"{call}: {fault.value}")
                 return fault
         return None
+
+    def before_call(self, replica: Replica) -> None:
+        """Called before each call of a leader: it may fall asleep with the call in its hand."""
+        if self.pause_in is not None:
+            self.pause_in -= 1
+            if self.pause_in <= 0:
+                self.pause_in = None
+                replica.pause(5 + self.rng.random() * 10)
 
     def crash_point(self, replica: Replica) -> None:
         """Called after each call that a leader made: its answer may never arrive."""
