@@ -84,6 +84,11 @@ def clear(directory: Path, *, purge: bool = True) -> None:
         LocalStack(config).down(purge=purge)
 
 
+def remove_sandboxes(directory: Path) -> None:
+    """Hundreds of MiB of unpacked jars that nobody needs after a run without a failure; the logs stay."""
+    shutil.rmtree(stack_directory(directory) / "agents", ignore_errors=True)
+
+
 def _lock_file(directory: Path) -> Path:
     return directory / "demo.lock"
 

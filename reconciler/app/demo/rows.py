@@ -13,7 +13,7 @@ from reconciler.app.demo.poem import line
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 JOB_FILE = REPOSITORY / "examples" / "even_ids.py"
-_CHECK_FILE = REPOSITORY / "examples" / "check_even_ids.py"
+CHECK_FILE = REPOSITORY / "examples" / "check_even_ids.py"
 
 
 class Feeder:
@@ -118,7 +118,7 @@ def _checker() -> Any:
     """The examples are scripts beside the packages, not a package."""
     name = "weir_example_check_even_ids"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, _CHECK_FILE)
+        spec = importlib.util.spec_from_file_location(name, CHECK_FILE)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -97,7 +97,7 @@ class Story:
 
     def _wait(self, what: str, ready: Ready[T], timeout: float, every: float) -> T:
         checked = 0.0
-        if not self.console.is_terminal:
+        if not self.console.is_terminal or self.console.is_dumb_terminal:
 
             def quiet() -> None:
                 nonlocal checked
