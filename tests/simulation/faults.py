@@ -316,7 +316,8 @@ def hide_tree(world: World) -> None:
 
 
 OPERATOR: tuple[Fault, ...] = (
-    crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_soon, pause_soon,
+    crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_soon,
+    pause_soon,
     lose_zookeeper, lose_zookeeper, expire_session, store_fails, store_fails, lag_behind, lose_watches, break_stream,
     lose_calls, lose_calls, lose_updates, lose_updates, slow_down, jump_clock,
 )  # fmt: skip

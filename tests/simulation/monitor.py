@@ -36,17 +36,20 @@ class Violation(BaseException):
 
 
 class Snapshots(dict[str, FakeSnapshot]):
-    """Storage that remembers how far each life of a job ever got, also when the file is gone since (S2)."""
+    """Storage that remembers everything that was ever written, also when the file is gone since (S2)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.best: dict[str, FakeSnapshot] = {}
+        self.ever: dict[str, FakeSnapshot] = {}
 
     def __setitem__(self, path: str, snapshot: FakeSnapshot) -> None:
         super().__setitem__(path, snapshot)
-        best = self.best.get(snapshot.uid)
-        if best is None or snapshot.position >= best.position:
-            self.best[snapshot.uid] = snapshot
+        self.ever[path] = snapshot
+
+
+def order(snapshot: FakeSnapshot) -> tuple[int, int]:
+    """File times and how far a job had come say nothing: a job that ran on after a failed stop went back first."""
+    return snapshot.generation, snapshot.checkpoint_id
 
 
 class Monitor:
@@ -197,18 +200,19 @@ class Monitor:
             self.violation("S3", "the desired tree holds something that no user wrote")
 
     def _check_restore(self, restore: Restore, snapshots: Snapshots) -> None:
-        """S2: measured by how far the job had come in any snapshot, also one that is gone since."""
-        best = snapshots.best.get(restore.uid)
-        if best is None or restore.position >= best.position or restore.uid in self.stateless:
+        """Inside a generation Flink goes back to its latest checkpoint; the next one starts from the newest of all."""
+        if restore.uid in self.stateless or restore.path in self.world.lost_paths:
+            return  # what is lost Flink does not find, and starts nothing
+        number = restore.generation
+        known = [s for s in snapshots.ever.values() if s.uid == restore.uid]
+        known = [s for s in known if s.generation < number or "/savepoint-" not in s.path]
+        newest, used = max(known, key=order, default=None), snapshots.ever.get(restore.path or "")
+        if newest is None or (used is not None and order(used) >= order(newest)):
             return
-        if restore.path in self.world.lost_paths:
-            return  # Flink does not find it and gives up: nothing was started
-        if best.generation == restore.generation and "/savepoint-" in best.path:
-            return  # inside a generation Flink goes back to its latest checkpoint
         self.violation(
             "S2",
-            f"{restore.uid} generation {restore.generation} started from {restore.path or 'nothing'} "
-            f"at {restore.position:.1f}, but {best} was written",
+            f"{restore.uid} generation {number} started from {restore.path or 'nothing'}, "
+            f"but {newest.path} (checkpoint {newest.checkpoint_id}) was written",
         )
 
     # Reading back
