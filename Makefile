@@ -7,7 +7,8 @@ STAMP  := $(VENV)/.installed
 SUITE  := $(BIN)/python -m tests.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract test-stack demo demo-down bench schemas clean
+.PHONY: help setup check test test-unit test-contract test-stack simulate demo demo-down demo-kafka demo-kafka-down \
+	schemas clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,17 @@ demo: setup ## A real Mesos cluster, a job declared in ZooKeeper, faults, an upg
 
 demo-down: setup ## Stop whatever the demo left running
 	@$(BIN)/python -m reconciler.app.demo --down
+
+demo-kafka: setup ## The same on real Kafka: a topic, its even rows in another, exactly once
+	@$(BIN)/python -m reconciler.app.demo_kafka
+
+demo-kafka-down: setup ## Stop whatever demo-kafka left running
+	@$(BIN)/python -m reconciler.app.demo_kafka --down
+
+N ?= 200
+SEED_BASE ?= 1
+simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one
+	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE))
 
 schemas: setup ## Publish the JSON Schemas and the spec reference again
 	@$(BIN)/python -m state.schemas docs/schemas

@@ -80,7 +80,9 @@ def _new_record(name: str, ref: SpecRef, spec: JobSpec, old: Record | None) -> R
 def _take_up_spec(turn: Turn) -> None:
     """Remember the newest valid spec. A recreated node is another job: the old one ends first (fault 51)."""
     desired, record = turn.desired, turn.record
-    if desired.spec is None or desired.ref is None or desired.ref.czxid != record.seen.czxid:
+    if desired.spec is None or desired.ref is None or record.lifecycle is Lifecycle.DELETING:
+        return
+    if desired.ref.czxid != record.seen.czxid and not desired.adopt:
         return
     if desired.ref == record.seen and desired.spec == record.spec:
         return

@@ -156,7 +156,7 @@ def _waiting_for_death(turn: Turn) -> str:
 
 def _drive_cancel(turn: Turn, flink: FlinkObservation | None) -> None:
     """Without state to keep, a JobManager that does not take the cancel is killed."""
-    patience = turn.ending.since + 3 * turn.policy.stop_retry_s
+    patience = turn.waited_since(turn.ending.since) + 3 * turn.policy.stop_retry_s
     if flink is not None and flink.job_state is not None and turn.now < patience:
         turn.emit(CancelJob(turn.generation.job_id))
         turn.wake(patience)
@@ -210,7 +210,7 @@ def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation 
         return False
     if flink is None and not turn.generation.checkpointed:
         return False  # it may be running, and nothing of what it holds is stored anywhere: only a person may end it
-    due = ending.since + turn.policy.stop_patience_s
+    due = turn.waited_since(ending.since) + turn.policy.stop_patience_s
     if turn.now < due:
         turn.wake(due)
         return False

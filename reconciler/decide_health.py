@@ -67,7 +67,7 @@ def judge_readiness(turn: Turn) -> bool:
         return False
     if record.stable_spec == generation.spec and not generation.rollback:
         return False
-    due = generation.started_at + generation.spec.health.readiness_timeout
+    due = turn.waited_since(generation.started_at) + generation.spec.health.readiness_timeout
     if turn.now < due:
         turn.wake(due)
         return False

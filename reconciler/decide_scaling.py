@@ -24,7 +24,7 @@ def possible(flink: FlinkObservation | None) -> bool:
 def begin(turn: Turn, wanted: JobSpec) -> None:
     """The generation's spec is the wanted one from now on: TaskManagers are added for it."""
     before = turn.generation.spec
-    turn.update_generation(spec=wanted, scaling_since=turn.now)
+    turn.update_generation(spec=wanted, scaling_since=turn.now, rescaled=True)
     turn.event(
         "RESCALE_BEGUN",
         f"generation {turn.generation.number}: parallelism {before.job.parallelism} → {wanted.job.parallelism}, "
@@ -35,9 +35,12 @@ def begin(turn: Turn, wanted: JobSpec) -> None:
 def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
     """Go on with a rescale; True when it was given up for an upgrade."""
     generation = turn.generation
-    if generation.scaling_since is None:
-        return False
     wanted = generation.spec.job.parallelism
+    if generation.scaling_since is None:
+        # A call that was slow, or a leader that crashed, may have asked for another parallelism since.
+        if generation.rescaled and flink is not None and flink.job_state is not None and flink.parallelism != wanted:
+            turn.emit(RescaleJob(generation.job_id, wanted))
+        return False
     if turn.seen.rescale_refused is not None:
         why = turn.seen.rescale_refused
         turn.update_generation(scaling_since=None)

@@ -69,6 +69,7 @@ class DesiredView:
     def _take_present(self, event: DesiredLoaded, jobs: dict[str, JobEntry]) -> set[str]:
         assert event.tree is not None
         touched = set()
+        self._adopt_put_back(event.tree, jobs)
         for name, raw in event.tree.specs.items():
             entry = jobs.setdefault(name, JobEntry(name))
             parsed = event.parsed.get(name, entry.parsed)
@@ -78,6 +79,26 @@ class DesiredView:
                     log.warning("spec.refused", job=name, version=parsed.ref.version, error=parsed.error)
             entry.raw, entry.parsed, entry.gone, entry.held = raw, parsed, False, None
         return touched
+
+    def _adopt_put_back(self, tree: DesiredTree, jobs: Mapping[str, JobEntry]) -> None:
+        """Jobs whose node is a new one. One by one they were deleted and recreated; all at once, below a
+
+        parent that is new itself, or after having been held, they were lost and put back: that must
+        not end them (S7).
+        """
+        live = {name for name, entry in jobs.items() if _live(entry) and not _deleting(entry)}
+        fresh = {
+            name: raw
+            for name, raw in tree.specs.items()
+            if name in live and _seen(jobs[name]) != raw.ref.czxid and jobs[name].adopted != raw.ref.czxid
+        }
+        mass = len(fresh) > _limit(live)
+        for name, raw in fresh.items():
+            entry = jobs[name]
+            newer_parent = tree.czxid is not None and tree.czxid > _seen(entry)
+            if mass or newer_parent or entry.held is not None:
+                entry.adopted = raw.ref.czxid
+                log.warning("desired.put_back", job=name, czxid=raw.ref.czxid)
 
     def _take_missing(self, tree: DesiredTree, jobs: dict[str, JobEntry]) -> set[str]:
         live = {name for name, entry in jobs.items() if _live(entry)}
@@ -101,6 +122,15 @@ def _live(entry: JobEntry) -> bool:
     return entry.record is not None and entry.record.lifecycle is not Lifecycle.DELETED
 
 
+def _seen(entry: JobEntry) -> int:
+    return entry.record.seen.czxid if entry.record is not None else 0
+
+
+def _limit(live: set[str]) -> int:
+    """How many jobs may go, or be replaced, in one view without anybody being asked."""
+    return max(MASS_COUNT, math.floor(MASS_FRACTION * len(live)))
+
+
 def _deleting(entry: JobEntry) -> bool:
     return entry.record is not None and entry.record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
 
@@ -116,8 +146,7 @@ def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[
     seen = [entry.record.seen.czxid for name in fresh if (entry := jobs[name]).record is not None]
     if any(czxid < tree.czxid for czxid in seen):
         return f"the desired tree was recreated without this job; {go_on}"
-    limit = max(MASS_COUNT, math.floor(MASS_FRACTION * len(live)))
-    if len(fresh) > limit:
+    if len(fresh) > _limit(live):
         return f"{len(fresh)} of {len(live)} jobs vanished at once; {go_on}"
     return None
 

@@ -50,6 +50,8 @@ class JobEntry:
     parsed: ParsedSpec | None = None
     gone: bool = False
     held: str | None = None
+    adopted: int | None = None
+    """czxid of a node that stands for the job of the record although it is a new one."""
     record: Record | None = None
     version: int | None = None
     quarantined: str | None = None
@@ -78,10 +80,18 @@ class JobEntry:
             return Desired(self.name, present=False)
         if self.held is not None or self.parsed is None:
             return Desired(self.name, present=True, ref=self.record.seen if self.record else None, held=self.held)
-        return Desired(self.name, present=True, ref=self.parsed.ref, spec=self.parsed.spec, error=self.parsed.error)
+        return Desired(
+            self.name,
+            present=True,
+            ref=self.parsed.ref,
+            spec=self.parsed.spec,
+            error=self.parsed.error,
+            adopt=self.adopted == self.parsed.ref.czxid,
+        )
 
-    def observation(self) -> Observation:
+    def observation(self, since: float = 0.0) -> Observation:
         return Observation(
+            since=since,
             complete=not self.unanswered,
             tasks=self.tasks,
             flink=self.flink,

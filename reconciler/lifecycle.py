@@ -45,6 +45,9 @@ def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
         return Lifecycle.ROLLING_BACK
     if not generation.was_running:
         return Lifecycle.CREATED if generation.number == 1 else Lifecycle.UPGRADING
+    managers = [turn.task_seen(task) for task in turn.tasks(Role.JOB_MANAGER)]
+    if managers and all(seen is not None and seen.state.unclear for seen in managers):
+        return Lifecycle.RECONCILING
     since = turn.seen.unreachable_since
     if since is not None and turn.tasks(Role.JOB_MANAGER):
         if turn.now - since >= SILENCE_S:

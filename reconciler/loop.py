@@ -188,7 +188,9 @@ class Loop:
         if isinstance(event, ev.Subscribed | ev.Disconnected):
             self._offers.clear()
         problem = self._takeover.handle(event, self.jobs, self._now())
-        if problem is not None:
+        if problem is not None and isinstance(event, ev.FrameworkIdSaved):
+            self._stop(problem)  # nothing was launched under this id: the next leader may try again
+        elif problem is not None:
             self._halt(problem)
         if isinstance(event, ev.RecordsLoaded) and self._takeover.records_loaded:
             self._read_desired()
@@ -274,7 +276,9 @@ class Loop:
         self._settle_offers(now)
 
     def _decide(self, entry: JobEntry, now: float) -> Decision:
-        decision = decide(entry.desired(), entry.record, entry.observation(), now, self._parts.policy)
+        decision = decide(
+            entry.desired(), entry.record, entry.observation(self._takeover.since), now, self._parts.policy
+        )
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
         return decision

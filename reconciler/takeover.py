@@ -63,6 +63,8 @@ class TakeOver:
         self.records_loaded = False
         self.registered = False
         self.acting = False
+        self.since = 0.0
+        """When this leader began to act (its clock)."""
 
     def start(self) -> None:
         self._submit("store", partial(_load, self._store))
@@ -126,6 +128,7 @@ class TakeOver:
     def begin(self, jobs: Mapping[str, JobEntry], now: float) -> None:
         """Everything is loaded and registered: from here on each job acts once Mesos has answered for it."""
         self.acting = True
+        self.since = now
         for entry in jobs.values():
             entry.unanswered = {task.task_id for task in entry.record.tasks if task.task_id} if entry.record else set()
         self._ask(_placed(jobs.values()))

@@ -62,7 +62,7 @@ class Turn:
         """True when the node is gone, or was recreated, so that this life of the name ends (fault 51)."""
         desired = self.desired
         recreated = desired.ref is not None and desired.ref.czxid != self.record.seen.czxid
-        return not desired.present or recreated
+        return not desired.present or (recreated and not desired.adopt)
 
     def flink(self) -> FlinkObservation | None:
         """The last answer of this generation's JobManager, if it is one that may be acted on."""
@@ -81,6 +81,10 @@ class Turn:
             for task in self.record.tasks
             if task.generation == self.generation.number and (role is None or task.role is role)
         ]
+
+    def waited_since(self, stored: float) -> float:
+        """From when a patience counts: nobody waited while nobody operated."""
+        return max(stored, self.seen.since)
 
     # Changing
 

@@ -25,6 +25,8 @@ class Desired:
     """The newest version if it is valid; None: go on with the last valid one."""
     error: str | None = None
     """Why the newest version was not accepted."""
+    adopt: bool = False
+    """The node is a new one, but its job was not deleted: the tree was lost and put back (S7)."""
     held: str | None = None
     """Set when the node is missing in a way that is not a delete (S7)."""
 

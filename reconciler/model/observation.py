@@ -168,6 +168,8 @@ class RestoreView:
 class Observation:
     """All that is known about one job at one moment."""
 
+    since: float = 0.0
+    """When this leader began to act; what nobody could see before that does not count as waiting."""
     complete: bool = False
     """Mesos has answered for every placed task since this leader began (S6)."""
     tasks: Mapping[str, TaskObservation] = field(default_factory=dict)

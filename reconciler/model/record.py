@@ -191,6 +191,8 @@ class Generation:
     """Not STABLE within `health.readinessTimeout`; told once."""
     scaling_since: float | None = None
     """Set while the running job is being brought to the parallelism of `spec` in place."""
+    rescaled: bool = False
+    """Its parallelism was changed in place once, so a late call of that may still arrive."""
     terminal: str | None = None
     """The globally terminal Flink state that was seen (FINISHED, CANCELED, FAILED). It proves S1."""
     ending: Ending | None = None

@@ -55,6 +55,7 @@ class Scenario:
         self.restore: RestoreView | None = None
         self.cleaned: frozenset[str] = frozenset()
         self.complete = True
+        self.since = 0.0
         self.events: list[str] = []
 
     # What the world says
@@ -91,7 +92,15 @@ class Scenario:
     # What the operator does
 
     def observation(self) -> Observation:
-        return Observation(self.complete, self.tasks, self.flink, self.unreachable_since, self.restore, self.cleaned)
+        return Observation(
+            since=self.since,
+            complete=self.complete,
+            tasks=self.tasks,
+            flink=self.flink,
+            unreachable_since=self.unreachable_since,
+            restore=self.restore,
+            cleaned=self.cleaned,
+        )
 
     def step(self) -> Decision:
         """Decide and persist; deciding again at once must change nothing and ask for the same (L2)."""

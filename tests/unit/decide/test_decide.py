@@ -631,6 +631,44 @@ def test_f61_the_job_result_stays_until_every_task_of_the_generation_is_dead() -
     assert cleanup.generation == 1
 
 
+def test_f13_a_job_that_was_lost_with_its_tree_and_put_back_goes_on() -> None:
+    job = Scenario()
+    job.bring_up()
+    uid = job.record.uid if job.record else ""
+    job.desired = Desired("orders", present=True, ref=SpecRef(900, 0), spec=spec(), adopt=True)
+    assert acting(job.settle()) == []
+    assert job.record is not None
+    assert (job.record.uid, job.record.seen) == (uid, SpecRef(900, 0))
+    job.desired = replace(job.desired, adopt=False)
+    assert acting(job.settle()) == [], "and stays adopted"
+
+
+def test_nobody_waited_while_nobody_operated() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.edit(spec(restartNonce=1))
+    job.settle()
+    job.silent()
+    job.now += 3600
+    job.since = job.now
+    job.settle()
+    assert job.generation.ending is not None
+    assert job.generation.ending.mode is EndMode.SAVEPOINT
+    job.now += 61
+    job.settle()
+    assert job.generation.ending.mode is EndMode.KILL
+
+
+def test_a_job_whose_jobmanager_is_unreachable_is_not_called_stable() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.UNREACHABLE)
+    job.flink = None
+    job.settle()
+    assert job.record is not None
+    assert job.record.lifecycle is Lifecycle.RECONCILING
+
+
 def lost_state() -> Scenario:
     job = Scenario()
     job.bring_up()

@@ -176,6 +176,18 @@ def test_a_rescale_that_flink_refuses_becomes_an_upgrade() -> None:
     assert len(effects(job.settle(), StopWithSavepoint)) == 1
 
 
+def test_a_rescale_that_reaches_flink_late_is_corrected() -> None:
+    job = Scenario(spec(job={"parallelism": 2}))
+    job.bring_up()
+    job.edit(spec(job={"parallelism": 1}))
+    running(job, parallelism=2)
+    job.settle()
+    running(job, parallelism=1)
+    job.settle()
+    running(job, parallelism=2)
+    assert [effect.parallelism for effect in effects(job.settle(), RescaleJob)] == [1]
+
+
 def test_too_many_restarts_by_flink_open_the_next_generation() -> None:
     job = Scenario(spec(health={"maxRestarts": 3}))
     job.bring_up()
