@@ -30,7 +30,7 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit contract stack e2e
+	@$(SUITE) check unit simulation contract stack e2e
 
 test-unit: setup ## Unit suites only (no servers)
 	@$(SUITE) check unit

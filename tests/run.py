@@ -40,6 +40,7 @@ SUITES = {
             (str(BIN / "lint-imports"),),
         ),
     ),
+    "simulation": Suite(5, (_pytest("tests/simulation"),)),
     "unit": Suite(2, (_pytest("tests/unit"),)),
     "contract": Suite(5, (_pytest("tests/contract"),)),
     "stack": Suite(12, (_pytest("tests/integration"),)),
@@ -51,7 +52,7 @@ def run(name: str) -> tuple[bool, float]:
     """Run one suite; whether it passed, and its minutes."""
     print(f"\n=== {name} ===", flush=True)
     start = time.monotonic()
-    passed = all([subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in SUITES[name].commands])
+    passed = all(subprocess.run(command, cwd=ROOT, check=False).returncode == 0 for command in SUITES[name].commands)
     return passed, (time.monotonic() - start) / 60
 
 

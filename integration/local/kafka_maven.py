@@ -185,7 +185,7 @@ def _complaint(output: str) -> str:
 def _ensure_maven(title: str, progress: Progress, *, install: bool) -> str:
     """`mvn`; installed like the stack's other system packages when it is missing."""
     if shutil.which("mvn") is None:
-        packages._provide(["maven"], f"download {title}", progress, install, "mvn is not on PATH")
+        packages.provide(["maven"], f"download {title}", progress, install, "mvn is not on PATH")
     found = shutil.which("mvn")
     if found is None:
         raise MissingRequirement(f"cannot download {title}", "mvn is not on PATH", "apt-get install -y maven")

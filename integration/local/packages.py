@@ -50,14 +50,14 @@ def ensure_native(progress: Progress, *, install: bool = True) -> None:
     missing = {package for tool, package in TOOLS.items() if shutil.which(tool) is None}
     missing |= {package for name, package in LIBRARIES.items() if not _loads(name)}
     if missing:
-        _provide(sorted(missing), "start Apache Mesos", progress, install)
+        provide(sorted(missing), "start Apache Mesos", progress, install)
 
 
 def ensure_java(progress: Progress, *, install: bool = True) -> Java:
     """The Java to use: ``$JAVA_HOME`` or ``java`` on PATH; installs one when there is none."""
     found = find_java()
     if found is None:
-        _provide([JAVA_PACKAGE], "run ZooKeeper and Flink", progress, install, "no Java runtime was found")
+        provide([JAVA_PACKAGE], "run ZooKeeper and Flink", progress, install, "no Java runtime was found")
         found = find_java()
     if found is None:
         raise MissingRequirement(
@@ -103,7 +103,7 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _provide(packages: Sequence[str], purpose: str, progress: Progress, install: bool, why: str = "") -> None:
+def provide(packages: Sequence[str], purpose: str, progress: Progress, install: bool, why: str = "") -> None:
     names = " ".join(packages)
     command = f"apt-get install -y --no-install-recommends {names}"
     reason = why or f"missing system packages: {names}"
