@@ -27,7 +27,7 @@ def default_directory() -> Path:
 
 
 @contextmanager
-def claimed(directory: Path) -> Iterator[None]:
+def claimed(directory: Path, end: str = "make demo-down") -> Iterator[None]:
     """Only one demo at a time in a directory. The kernel releases the lock when its process ends, however it ends."""
     directory.mkdir(parents=True, exist_ok=True)
     with _lock_file(directory).open("a+") as handle:
@@ -35,7 +35,7 @@ def claimed(directory: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             pid = _holder(directory)
-            raise DemoFailed(f"another demo runs in {directory} (process {pid}); end it: make demo-down") from None
+            raise DemoFailed(f"another demo runs in {directory} (process {pid}); end it: {end}") from None
         handle.truncate(0)
         handle.write(str(os.getpid()))
         handle.flush()

@@ -58,7 +58,7 @@ def run(directory: Path) -> int:
     """Set everything up, tell the story, clear up."""
     topics.library()
     story = Story()
-    with ground.claimed(directory):
+    with ground.claimed(directory, end="make demo-kafka-down"):
         story.console.print(f"[bold]Weir[/] — a Flink job between two Kafka topics. Everything is below {directory}")
         stack = ground.new_stack(directory, keep=False)
         try:
