@@ -315,6 +315,12 @@ def hide_tree(world: World) -> None:
         world.sim.after(0.5 + world.rng.random() * 10, world.users.show_tree)
 
 
+def lose_tree(world: World) -> None:
+    """13: the desired tree is deleted, created again, and filled from a copy."""
+    if not world.tree_is_away and world.rng.random() < 0.5:
+        world.users.lose_tree(world.rng.random() ** 2 * 15)
+
+
 OPERATOR: tuple[Fault, ...] = (
     crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_soon,
     pause_soon,
@@ -324,7 +330,7 @@ OPERATOR: tuple[Fault, ...] = (
 WORLD: tuple[Fault, ...] = (
     fail_over_master, partition_agent, partition_agent, reboot_agent, lose_agent, fail_task, fail_task, silence_flink,
     lose_rest, fail_savepoints, break_stops, forget_results, blind_flink, fail_job, finish_job, lose_snapshot,
-    hide_tree,
+    hide_tree, lose_tree,
 )  # fmt: skip
 
 

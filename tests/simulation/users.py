@@ -40,6 +40,8 @@ class Users:
         self._valid: dict[str, list[JobSpec]] = {}
         """Every valid version of the present life of a name, oldest first."""
         self._latest_valid: dict[str, bool] = {}
+        self._born: dict[str, int] = {}
+        """Czxid of the node with which the present life of a name began."""
         self.hidden_uids: set[str] = set()
         """Lives that were wanted when the tree disappeared."""
         self._hidden: dict[str, Node] | None = None
@@ -78,9 +80,11 @@ class Users:
         if not self.exists(name):
             return
         self.show_tree()
+        if not self.all_known():
+            return  # a job that is missing from a recreated tree is held until a person confirms
         self._world.sim.say("user", f"deletes {name}")
         self._store.delete_job(name)
-        for table in (self._documents, self._mine, self._valid, self._latest_valid):
+        for table in (self._documents, self._mine, self._valid, self._latest_valid, self._born):
             table.pop(name, None)  # type: ignore[attr-defined]
 
     def hide_tree(self) -> None:
@@ -91,10 +95,31 @@ class Users:
         self.hidden_uids = {self.uid(name) for name in self._mine}
         self._world.tree.delete_jobs_node()
 
+    def lose_tree(self, seconds: float) -> None:
+        """The desired tree is deleted; later it is created again and every job is put back into it."""
+        if not self.all_known():
+            return
+        self.hide_tree()
+        self._hidden = None
+        self._world.sim.after(seconds, self.show_tree)
+
+    def all_known(self) -> bool:
+        """True when the operator has seen the present node of every job."""
+        records = {name: self._world.monitor.record(name) for name in self._mine}
+        return all(
+            record is not None and record.seen.czxid == self._mine[name].czxid for name, record in records.items()
+        )
+
     def show_tree(self) -> None:
         if self._world.tree_is_away:
             self._world.sim.say("user", "the desired tree is back")
             self._world.tree_is_away = False
+            if self._hidden is None:
+                self._world.tree.create_jobs_node()
+                for name, node in list(self._mine.items()):
+                    self._store.put_job(name, node.data)
+                self._mine = dict(self._world.tree.jobs or {})
+                return
             self._world.tree.jobs = self._hidden
             self._world.tree.changed()
 
@@ -104,6 +129,7 @@ class Users:
         jobs = self._world.tree.jobs
         assert jobs is not None
         node = self._mine[name] = jobs[name]
+        self._born.setdefault(name, node.czxid)
         self.names.add(name)
         parsed = self._world.parse(RawSpec(name, SpecRef(node.czxid, node.version), data))
         self._latest_valid[name] = parsed.spec is not None
@@ -121,7 +147,7 @@ class Users:
 
     def uid(self, name: str) -> str:
         """The uid of the present life of this name."""
-        return ids.job_uid(name, self._mine[name].czxid)
+        return ids.job_uid(name, self._born[name])
 
     def acceptable(self, name: str) -> list[JobSpec]:
         """The specs that may be reconciled towards: the newest, or, while that is invalid, any earlier valid one."""

@@ -10,7 +10,6 @@ from tests.simulation.users import INVALID
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-SCALE_PAUSE_S = 8.0
 Step = Callable[["World", str], None]
 
 
@@ -24,10 +23,6 @@ def edit(world: World, name: str) -> None:
 
 
 def scale(world: World, name: str) -> None:
-    """Another parallelism. Not twice at once: a rescale that reaches Flink late is not noticed yet."""
-    if world.sim.now - world.scaled_at < SCALE_PAUSE_S:
-        return
-    world.scaled_at = world.sim.now
     parallelism = world.users.document(name)["job"]["parallelism"]
     world.users.apply(name, job={"parallelism": parallelism % 3 + 1})
 

@@ -84,7 +84,6 @@ class World:
         self.tree_is_away = False
         self.master_is_up = True
         self.elections = 0
-        self.scaled_at = 0.0
         self.faults = 0
         self.excuses: set[str] = set()
         """Reason codes of BLOCKED that a job may end with, because something was really lost."""
