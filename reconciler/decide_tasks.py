@@ -14,6 +14,7 @@ from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillT
 from reconciler.model.ids import checkpoint_dir
 from reconciler.model.observation import RestoreView, TaskObservation, TaskState
 from reconciler.model.record import Generation, Role, Task, TaskPhase
+from reconciler.report import leads
 from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
 
@@ -204,7 +205,7 @@ def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: T
     if role is Role.JOB_MANAGER:
         if flink.leader_url is None:
             return
-        surplus = [task for task in candidates if not _leads(task, flink.leader_url)]
+        surplus = [task for task in candidates if not leads(task, flink.leader_url)]
     else:
         surplus = [task for task in candidates if task.task_id not in flink.busy_task_managers]
     for task in surplus[: len(candidates) - 1]:
@@ -216,16 +217,12 @@ def _runs(turn: Turn, task: Task) -> bool:
     return seen is not None and seen.state is TaskState.RUNNING
 
 
-def _leads(task: Task, leader_url: str) -> bool:
-    return bool(task.ports) and f"{task.address}:{task.ports[0]}" in leader_url
-
-
 def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
     """A launch that Mesos has not confirmed in time is asked about, then killed and replaced (fault 32)."""
     if seen is not None and seen.state not in (TaskState.STAGING, TaskState.STARTING):
         return
     timeout = turn.generation.spec.health.launch_timeout
-    due = (task.placed_at or turn.now) + timeout
+    due = turn.waited_since(task.placed_at or turn.now) + timeout
     if turn.now < due:
         turn.wake(due)
         turn.wait(f"{NAMES[task.role]} {task.index} was launched on {task.hostname}; waiting until it runs")

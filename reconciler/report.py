@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from reconciler.model.decision import Desired
 from reconciler.model.observation import Observation, TaskState
@@ -52,13 +53,17 @@ def status_of(desired: Desired, record: Record | None, seen: Observation, why: s
 
 
 def job_manager_url(record: Record, seen: Observation) -> str | None:
-    """REST address of a running JobManager of the current generation, newest attempt first."""
+    """REST address of a running JobManager of the current generation: the elected one, else the newest."""
     tasks = running_job_managers(record, seen)
     return f"http://{tasks[0].address}:{tasks[0].ports[0]}" if tasks else None
 
 
 def running_job_managers(record: Record, seen: Observation) -> list[Task]:
-    """Running JobManager tasks of the current generation, newest attempt first."""
+    """Running JobManager tasks of the current generation: the elected one first, then the newest attempt.
+
+    A standby answers for the elected one, which it asks itself; but one that has just been started answers
+    nothing, and what was elected before a death may be stale (Flink docs, "High Availability").
+    """
     generation = record.generation
     if generation is None:
         return []
@@ -70,7 +75,13 @@ def running_job_managers(record: Record, seen: Observation) -> list[Task]:
         and task.task_id is not None
         and _state(task, seen) is TaskState.RUNNING
     ]
-    return sorted(tasks, key=lambda task: -task.attempt)
+    elected = seen.flink.leader_url if seen.flink else None
+    return sorted(tasks, key=lambda task: (not (elected and leads(task, elected)), -task.attempt))
+
+
+def leads(task: Task, leader_url: str) -> bool:
+    """Whether `leader_url`, as Flink publishes it, is this JobManager's."""
+    return bool(task.ports) and urlsplit(leader_url).netloc == f"{task.address}:{task.ports[0]}"
 
 
 def _state(task: Task, seen: Observation) -> TaskState | None:

@@ -36,6 +36,17 @@ class FlinkDistribution:
     java: str = "java"
     image: str | None = None
     """Container image that holds all of these paths, if tasks do not run on the agent's own file system."""
+    tarball: str | None = None
+    """URI of an archive that the agent's fetcher extracts into every sandbox; `home` is then a path inside it."""
+
+    def __post_init__(self) -> None:
+        if self.tarball is not None and self.home.startswith("/"):
+            raise ValueError(
+                f"home {self.home} of Flink {self.version} is absolute, but it is the directory inside the tarball "
+                f'{self.tarball}; write it without the leading slash, such as "flink-{self.version}"'
+            )
+        if self.tarball is None and not self.home.startswith("/"):
+            raise ValueError(f"home {self.home} of Flink {self.version} is relative; write where it is on every agent")
 
 
 @dataclass(frozen=True, slots=True)

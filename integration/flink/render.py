@@ -11,10 +11,10 @@ import ipaddress
 import math
 import shlex
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
 
 from integration.flink import config, memory
 from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.program import Program, program_of
 from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import FetchUri, TaskInfo
@@ -25,7 +25,6 @@ PORTS = {Role.JOB_MANAGER: 3, Role.TASK_MANAGER: 2}
 
 JOB_MANAGER_CLASS = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
 TASK_MANAGER_CLASS = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-PYTHON_DRIVER = "org.apache.flink.client.python.PythonDriver"
 
 START = r"""set -eu
 cd "${MESOS_SANDBOX:-.}"
@@ -42,7 +41,13 @@ printf '%s' "${WEIR_SECRETS:-}" | while read -r key path; do
   printf '"%s": "%s"\n' "$key" "$(sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' "$path")" >> conf/config.yaml
 done
 umask 022
-unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS
+[ -z "${WEIR_PROGRAM:-}" ] || printf '%s' "$WEIR_PROGRAM" > weir_program.py
+unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS WEIR_PROGRAM
+case ${FLINK_HOME:-/} in
+  /*) ;;
+  *) export FLINK_HOME="$sandbox/$FLINK_HOME" FLINK_LIB_DIR="$sandbox/$FLINK_LIB_DIR" \
+       FLINK_OPT_DIR="$sandbox/$FLINK_OPT_DIR" FLINK_PLUGINS_DIR="$sandbox/$FLINK_PLUGINS_DIR" ;;
+esac
 export FLINK_CONF_DIR="$sandbox/conf"
 java=$1
 shift
@@ -86,7 +91,6 @@ MODULE_OPTIONS = (
 """`env.java.opts.all` of Flink's own config.yaml: what it needs on Java 17."""
 
 _SMALL_HEAP = 1 << 30
-_FETCHED = ("http", "https", "ftp", "ftps", "hdfs", "s3", "s3a", "s3n", "gs")
 _ROLE_NAMES = {Role.JOB_MANAGER: "jobmanager", Role.TASK_MANAGER: "taskmanager"}
 
 
@@ -109,7 +113,7 @@ class FlinkRenderer:
         flink_version(spec.flink_version)
         memory.check_memory(spec)
         _user_options(spec, Role.JOB_MANAGER)
-        _program(spec, distribution)
+        program_of(spec, distribution)
 
     def render(self, record: Record, generation: Generation, task: Task) -> TaskInfo:
         """The task as Mesos launches it. It has to be placed: its agent, address and ports are known."""
@@ -119,11 +123,19 @@ class FlinkRenderer:
             raise ValueError(f"{task.task_id} needs {PORTS[task.role]} ports, got {len(task.ports)}")
         spec = generation.spec
         distribution = self._settings.distribution(spec.flink_version)
+        env = self._env(record.name, spec, distribution)
+        uris: tuple[FetchUri, ...] = ()
+        if distribution.tarball is not None:
+            uris = (FetchUri(distribution.tarball, extract=True, cache=True),)
         if task.role is Role.JOB_MANAGER:
-            java, uris = self._job_manager(record, generation, task, distribution)
+            program = program_of(spec, distribution)
+            java = self._job_manager(record, generation, task, distribution, program)
             cpus, mem = spec.job_manager.cpus, spec.job_manager.memory
+            uris += program.uris
+            if program.shipped is not None:
+                env["WEIR_PROGRAM"] = program.shipped
         else:
-            java, uris = self._task_manager(generation, task, distribution), ()
+            java = self._task_manager(generation, task, distribution)
             cpus, mem = spec.task_manager.cpus, spec.task_manager.memory
         return TaskInfo(
             task_id=task.task_id,
@@ -133,7 +145,7 @@ class FlinkRenderer:
             mem_mb=float(mem),
             argv=("/bin/sh", "-c", START, "weir", distribution.java, *java),
             ports=task.ports,
-            env=self._env(record.name, spec, distribution),
+            env=env,
             uris=uris,
             labels=_labels(record, generation, task),
             user=spec.user,
@@ -142,13 +154,12 @@ class FlinkRenderer:
         )
 
     def _job_manager(
-        self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution
-    ) -> tuple[tuple[str, ...], tuple[FetchUri, ...]]:
+        self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution, program: Program
+    ) -> tuple[str, ...]:
         spec, version = generation.spec, flink_version(generation.spec.flink_version)
         rest, rpc, blob = (str(port) for port in task.ports)
         parts = memory.job_manager_memory(spec.job_manager.memory * memory.MIB, spec.flink_configuration)
         bind = _bind_host(task.address or "", distribution)
-        program = _program(spec, distribution)
         decided = {
             **config.high_availability(self._settings, generation.cluster_id),
             **config.job_configuration(self._settings, record, generation),
@@ -169,7 +180,7 @@ class FlinkRenderer:
             restore = ("--fromSavepoint", generation.restore.path)
             if spec.job.allow_non_restored_state:
                 restore += ("--allowNonRestoredState",)
-        java = (
+        return (
             *self._java(spec, task.role, distribution, parts.jvm_options(), parts.heap, spec.job_manager.cpus),
             JOB_MANAGER_CLASS,
             "--configDir", "conf",
@@ -181,7 +192,6 @@ class FlinkRenderer:
             "--",
             *program.arguments,
         )  # fmt: skip
-        return java, program.uris
 
     def _task_manager(self, generation: Generation, task: Task, distribution: FlinkDistribution) -> tuple[str, ...]:
         spec = generation.spec
@@ -238,7 +248,7 @@ class FlinkRenderer:
 
     def _env(self, name: str, spec: JobSpec, distribution: FlinkDistribution) -> dict[str, str]:
         """A task inherits nothing of the agent's environment, so all that Flink needs is here."""
-        python = distribution.python if spec.job.type == "python" else None
+        python = distribution.python if spec.job.type in ("python", "sql") else None
         version = flink_version(spec.flink_version)
         merged = {
             **config.suggested(name, version, python),
@@ -265,69 +275,6 @@ class FlinkRenderer:
             "WEIR_CONFIG": config.to_yaml(plain),
         }
         return {**env, "WEIR_SECRETS": secrets} if secrets else env
-
-
-class _Program:
-    """What the JobManager runs: options of the entry point, arguments of the program, files to fetch."""
-
-    def __init__(self, options: tuple[str, ...], arguments: tuple[str, ...], uris: tuple[FetchUri, ...]) -> None:
-        self.options = options
-        self.arguments = arguments
-        self.uris = uris
-
-
-def _program(spec: JobSpec, distribution: FlinkDistribution) -> _Program:
-    if spec.kind != "Application":
-        raise ValueError(f"kind {spec.kind} is not supported yet; use Application")
-    if spec.job.type == "python":
-        return _python(spec, distribution)
-    if spec.job.type == "jar":
-        return _jar(spec)
-    raise ValueError(f'job.type "{spec.job.type}" is not supported yet; use python or jar')
-
-
-def _python(spec: JobSpec, distribution: FlinkDistribution) -> _Program:
-    """PyFlink docs, "Deployment modes": application mode with the PythonDriver as entry class.
-
-    `-pyclientexec` and the job need the Python that has PyFlink of this very version.
-    """
-    if distribution.python is None:
-        raise ValueError(f"the distribution of Flink {distribution.version} has no Python; job.type python needs one")
-    python = spec.flink_configuration.get("python.client.executable", distribution.python)
-    located = [_local(uri) for uri in (spec.job.uri, *spec.job.py_files)]
-    files = [path for path, _ in located[1:]]
-    main = ("-pym", spec.job.entry_class) if spec.job.entry_class else ("-py", located[0][0])
-    if spec.job.entry_class:
-        files.insert(0, located[0][0])
-    arguments = (
-        "-pyclientexec", python,
-        *(("-pyfs", ",".join(files)) if files else ()),
-        *main,
-        "--",
-        *spec.job.args,
-    )  # fmt: skip
-    uris = tuple(uri for _, uri in located if uri is not None)
-    return _Program(("--job-classname", PYTHON_DRIVER), arguments, uris)
-
-
-def _jar(spec: JobSpec) -> _Program:
-    path, uri = _local(spec.job.uri)
-    if spec.job.py_files:
-        raise ValueError("job.pyFiles belongs to job.type python")
-    entry = ("--job-classname", spec.job.entry_class) if spec.job.entry_class else ()
-    # `local:` is used where it lies; a path in the sandbox is resolved there.
-    return _Program((*entry, "--jars", path if uri else f"local://{path}"), tuple(spec.job.args), (uri,) if uri else ())
-
-
-def _local(uri: str) -> tuple[str, FetchUri | None]:
-    """Path of a job's file on the agent, and what the Mesos fetcher has to fetch for it."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("file", "") and parts.path.startswith("/") and parts.netloc in ("", "localhost"):
-        return unquote(parts.path), None
-    name = PurePosixPath(unquote(parts.path)).name
-    if parts.scheme in _FETCHED and name:
-        return name, FetchUri(uri, output_file=name)
-    raise ValueError(f'"{uri}" cannot be reached by agents; use file:///path or one of {", ".join(_FETCHED)}')
 
 
 def _labels(record: Record, generation: Generation, task: Task) -> dict[str, str]:

@@ -10,7 +10,7 @@ import structlog
 from integration.mesos.resources import Raw, ResourcePool
 from reconciler.model.events import TaskUpdate
 from reconciler.model.observation import TaskState
-from reconciler.model.resources import Offer, TaskInfo
+from reconciler.model.resources import FetchUri, Offer, TaskInfo
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ def to_task_info(task: TaskInfo, resources: Sequence[Raw]) -> Raw:
     if task.user is not None:
         command["user"] = task.user
     if task.uris:
-        command["uris"] = [_uri(uri.value, uri.extract, uri.executable, uri.output_file) for uri in task.uris]
+        command["uris"] = [_uri(uri) for uri in task.uris]
     info: Raw = {
         "name": task.name,
         "task_id": {"value": task.task_id},
@@ -121,8 +121,10 @@ def to_task_info(task: TaskInfo, resources: Sequence[Raw]) -> Raw:
     return info
 
 
-def _uri(value: str, extract: bool, executable: bool, output_file: str | None) -> Raw:
-    uri: Raw = {"value": value, "extract": extract, "executable": executable}
-    if output_file is not None:
-        uri["output_file"] = output_file
+def _uri(fetch: FetchUri) -> Raw:
+    uri: Raw = {"value": fetch.value, "extract": fetch.extract, "executable": fetch.executable}
+    if fetch.cache:
+        uri["cache"] = True
+    if fetch.output_file is not None:
+        uri["output_file"] = fetch.output_file
     return uri

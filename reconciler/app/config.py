@@ -62,6 +62,10 @@ class Distribution(_Section):
     home: str
     python: str | None = None
     java: str = "java"
+    tarball: str | None = None
+    """URI of an archive for the agents' fetcher; `home` is then the directory inside it."""
+    image: str | None = None
+    """Container image in which `home`, `python` and `java` are paths."""
 
 
 class Flink(_Section):
@@ -145,11 +149,12 @@ def parse_distribution(text: str) -> tuple[str, dict[str, Any]]:
     first, *rest = text.split(",")
     series, separator, home = first.partition("=")
     if not separator or not home:
-        raise ConfigError(f'--flink "{text}": write VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]')
+        form = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME]"
+        raise ConfigError(f'--flink "{text}": write {form}')
     fields: dict[str, Any] = {"home": home}
     for part in rest:
         key, separator, value = part.partition("=")
-        if key not in ("version", "python", "java") or not separator:
-            raise ConfigError(f'--flink "{text}": "{part}" is not one of version=, python=, java=')
+        if key not in ("version", "python", "java", "tarball", "image") or not separator:
+            raise ConfigError(f'--flink "{text}": "{part}" is not one of version=, python=, java=, tarball=, image=')
         fields[key] = value
     return series, fields

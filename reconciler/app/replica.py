@@ -78,10 +78,15 @@ def check(config: Config) -> Checked:
         )
     if not config.flink.distributions:
         raise ConfigError("no Flink distribution is configured; set --flink 2.2=/path/to/flink,python=/path/to/python")
-    distributions = {
-        series: FlinkDistribution(item.version or series, item.home, item.python, item.java)
-        for series, item in config.flink.distributions.items()
-    }
+    try:
+        distributions = {
+            series: FlinkDistribution(
+                item.version or series, item.home, item.python, item.java, item.image, item.tarball
+            )
+            for series, item in config.flink.distributions.items()
+        }
+    except ValueError as error:
+        raise ConfigError(f"configuration: flink.distributions: {error}") from None
     settings = FlinkSettings(
         distributions,
         config.storage.uri,

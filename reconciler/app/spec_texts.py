@@ -71,8 +71,10 @@ FIELDS: Mapping[str, str] = {
         "cancelled without. `keep`: its tasks are left running and forgotten."
     ),
     "restartNonce": "Another number than before restarts the job once, from its newest state.",
-    "job.type": "`python`: a PyFlink script. `jar`: a JAR file.",
-    "job.uri": "The script or the JAR. An absolute path or a `file:` URI has to exist on every agent.",
+    "job.type": (
+        "`python`: a PyFlink script. `jar`: a JAR file. `sql`: a script of SQL statements. See [jobs.md](jobs.md)."
+    ),
+    "job.uri": "The program: a script or a JAR. An absolute path or a `file:` URI has to exist on every agent.",
     "job.entryClass": "Main class of a JAR. Null: the one in its manifest.",
     "job.pyFiles": "More Python files and archives.",
     "job.args": "Arguments of the job, as they are; no shell reads them.",
@@ -89,7 +91,9 @@ FIELDS: Mapping[str, str] = {
     "job.savepointTriggerNonce": "Another number than before writes a savepoint once.",
     "jobManager.cpus": "CPUs that are taken from the offer.",
     "jobManager.memory": "Total memory of the process, taken from the offer.",
-    "jobManager.replicas": "JobManagers, of which Flink elects one.",
+    "jobManager.replicas": (
+        "JobManagers, of which Flink elects one; the others stand by, and one takes over in seconds if it dies."
+    ),
     "taskManager.cpus": "CPUs of each, taken from the offer.",
     "taskManager.memory": "Total memory of each process, taken from the offer.",
     "taskManager.slots": "Task slots of each.",

@@ -127,6 +127,8 @@ class FetchUri:
     extract: bool = False
     executable: bool = False
     output_file: str | None = None
+    cache: bool = False
+    """The agent keeps it for further tasks (Mesos docs, "Fetcher Cache Internals")."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,10 +24,8 @@ from reconciler.model.status import SpecError
 NOT_YET: Mapping[str, str] = {
     "kind=Session": "session clusters are not supported yet; run each job as an Application",
     "kind=SessionJob": "session clusters are not supported yet; run the job as an Application",
-    "job.type=sql": "SQL scripts are not supported yet; use python or jar",
     "secrets": "secrets are not supported yet",
     "snapshots.disposeOnDelete": "savepoints of a deleted job are always kept so far",
-    "jobManager.replicas>1": "standby JobManagers are not supported yet",
 }
 """What this version refuses because it would not act on it: `path` (any value but the default),
 `path=value`, or `path>number`; each with its reason."""

@@ -30,18 +30,6 @@ MIB_PER_SLOT = 64
 MIN_CPUS = 0.1
 """A JVM with less does not answer in time."""
 
-_SWALLOWED_LONG = (
-    "help", "verbose", "jarfile", "class", "classpath", "parallelism", "arguments", "detached",
-    "shutdownOnAttachedExit", "python", "pyFiles", "pyModule", "pyRequirements", "pyArchives",
-    "pyExecutable", "pyClientExecutable", "pyPythonPath", "fromSavepoint", "allowNonRestoredState",
-    "claimMode", "restoreMode",
-)  # fmt: skip
-"""Long options of `flink run` (CliFrontendParser), with which Flink reads a Python job's arguments too."""
-_SWALLOWED_SHORT = frozenset(
-    {"h", "v", "j", "c", "C", "p", "a", "d", "sae", "s", "n", "cm", "rm", "py", "pyfs", "pym", "pyreq", "pyarch",
-     "pyexec", "pyclientexec", "pypath"}
-)  # fmt: skip
-
 _Rule = Callable[[JobSpec, SpecLimits], Iterator[SpecError]]
 
 
@@ -71,9 +59,8 @@ def _version(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
 def _job_uri(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
     yield from _location("job.uri", spec.job.uri, limits)
     suffix = spec.job.uri.rsplit(".", 1)[-1].lower()
-    wrong = {"python": "jar", "jar": "py"}.get(spec.job.type)
-    if suffix == wrong:
-        right = "jar" if suffix == "jar" else "python"
+    right = {"py": "python", "jar": "jar", "sql": "sql"}.get(suffix, spec.job.type)
+    if right != spec.job.type:
         yield problem("job.uri", f"{shown(spec.job.uri)} is not a {spec.job.type} job", f'write "type": "{right}"')
 
 
@@ -83,6 +70,15 @@ def _py_files(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
         return
     for index, uri in enumerate(spec.job.py_files):
         yield from _location(f"job.pyFiles.{index}", uri, limits)
+
+
+def _sql(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    if spec.job.type != "sql":
+        return
+    if spec.job.args:
+        yield problem("job.args", "an SQL script takes no arguments", "write the values into the script")
+    if spec.job.entry_class is not None:
+        yield problem("job.entryClass", "an SQL script has no class", "leave it out")
 
 
 def _directories(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
@@ -127,24 +123,6 @@ def _args(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: AR
     for index, arg in enumerate(spec.job.args):
         if "\0" in arg:
             yield problem(f"job.args.{index}", "holds a NUL character, which no argument can carry")
-    first = spec.job.args[0] if spec.job.args else ""
-    option = _swallowed(first)
-    # Flink stops looking for its own options at the first argument that is none of them.
-    if spec.job.type == "python" and option is not None:
-        yield problem(
-            "job.args.0",
-            f"{shown(first)} would never reach the job: Flink takes it for its own option {option}",
-            "rename the argument, or put one before it that Flink does not know",
-        )
-
-
-def _swallowed(arg: str) -> str | None:
-    name = arg.lstrip("-").split("=")[0]
-    if not arg.startswith("-") or not name:
-        return None
-    if not arg.startswith("--") and name in _SWALLOWED_SHORT:
-        return f"-{name}"
-    return next((f"--{option}" for option in _SWALLOWED_LONG if option.startswith(name)), None)
 
 
 def _environment(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
@@ -262,7 +240,8 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("flinkVersion",), _version),
     (("job.type", "job.uri"), _job_uri),
     (("job.type", "job.pyFiles"), _py_files),
-    (("job.type", "job.args"), _args),
+    (("job.args",), _args),
+    (("job.type", "job.args", "job.entryClass"), _sql),
     (("job.initialSavepointPath", "snapshots.savepointDir"), _directories),
     (("snapshots.cron", "snapshots.interval"), _periods),
     (("env", "user"), _environment),

@@ -41,13 +41,22 @@ class Installation:
     """Replicas `<prefix>-1..N` that share one root. The stack is up before and stays up after."""
 
     def __init__(
-        self, stack: LocalStack, directory: Path, *, root: str = "/weir", replicas: int = 3, prefix: str = "replica"
+        self,
+        stack: LocalStack,
+        directory: Path,
+        *,
+        root: str = "/weir",
+        replicas: int = 3,
+        prefix: str = "replica",
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
+        """`settings` are further sections of the operator's configuration, or replace those of the same name."""
         self.stack = stack
         self.root = root
         self.replicas = [f"{prefix}-{number}" for number in range(1, replicas + 1)]
         self.config = directory / f"{prefix}.toml"
         self.flink: FlinkDistribution = stack.flink[DEFAULT_SERIES]
+        self._settings = settings or {}
         java = find_java()
         self._java = java.path if java else "java"
         self._client: KazooClient = connect(stack.zk, session_timeout=10.0)
@@ -112,6 +121,7 @@ class Installation:
             },
             # An unreachable host is given this long to come back before its tasks are replaced elsewhere.
             "jobs": {"lost_grace_s": 2.0},
+            **self._settings,
         }
         lines = []
         for section, values in settings.items():

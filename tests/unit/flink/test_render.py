@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from integration.flink import sql_job
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.render import START, FlinkRenderer
 from reconciler.model import ids
@@ -41,10 +42,15 @@ def task(role: Role = Role.JOB_MANAGER, address: str = "10.0.0.7", ports: tuple[
     return replace(placed, task_id=RECORD.task_name(placed))
 
 
-def render(given: JobSpec | None = None, placed: Task | None = None, restore: str | None = None) -> TaskInfo:
+def render(
+    given: JobSpec | None = None,
+    placed: Task | None = None,
+    restore: str | None = None,
+    settings: FlinkSettings = SETTINGS,
+) -> TaskInfo:
     snapshot = Snapshot(SnapshotKind.SAVEPOINT, restore, 2) if restore else None
     generation = Generation(3, given or spec(), ids.flink_job_id(RECORD.uid, 3), "words-0123456789-3", 0.0, snapshot)
-    return FlinkRenderer(SETTINGS).render(RECORD, generation, placed or task())
+    return FlinkRenderer(settings).render(RECORD, generation, placed or task())
 
 
 def dynamic(info: TaskInfo) -> dict[str, str]:
@@ -216,10 +222,56 @@ def test_a_remote_jar_is_fetched_into_the_sandbox() -> None:
     assert info.uris == (FetchUri("https://files.example/a.jar", output_file="a.jar"),)
 
 
+def test_a_script_of_sql_is_run_by_a_program_of_ours_that_only_the_job_manager_gets() -> None:
+    job = {"type": "sql", "uri": "https://files.example/a.sql", "args": []}
+    info, worker = render(spec(job)), render(spec(job), task(Role.TASK_MANAGER))
+    program = info.argv[info.argv.index("--") + 1 :]
+
+    assert program == ("-pyclientexec", "/opt/py/bin/python", "-py", "weir_program.py", "--", "a.sql")
+    assert info.uris == (FetchUri("https://files.example/a.sql", output_file="a.sql"),)
+    assert info.env["WEIR_PROGRAM"] == Path(sql_job.__file__).read_text(encoding="utf-8")
+    assert "WEIR_PROGRAM" not in worker.env
+    assert '"table.exec.uid.generation": "ALWAYS"' in info.env["WEIR_CONFIG"]
+
+
+def test_a_distribution_in_a_tarball_is_fetched_by_every_task_and_kept_by_the_agent() -> None:
+    packed = FlinkDistribution("2.2.1", "flink-2.2.1", tarball="https://files.example/flink-2.2.1.tgz")
+    job = spec({"type": "jar", "uri": "https://files.example/a.jar", "args": []})
+    settings = replace(SETTINGS, distributions={"2.2": packed})
+    archive = FetchUri("https://files.example/flink-2.2.1.tgz", extract=True, cache=True)
+    manager, worker = render(job, settings=settings), render(job, task(Role.TASK_MANAGER), settings=settings)
+
+    assert manager.uris == (archive, FetchUri("https://files.example/a.jar", output_file="a.jar"))
+    assert worker.uris == (archive,)
+    assert manager.argv[manager.argv.index("-cp") + 1] == "flink-2.2.1/lib/*"
+    assert manager.env["FLINK_PLUGINS_DIR"] == "flink-2.2.1/plugins"
+
+
+def test_a_distribution_in_an_image_runs_in_a_container_and_binds_to_all_of_its_interfaces() -> None:
+    boxed = FlinkDistribution("2.2.1", "/opt/flink", "/opt/py/bin/python", image="registry.example/flink:2.2.1")
+    settings = replace(SETTINGS, distributions={"2.2": boxed})
+    manager, worker = render(settings=settings), render(placed=task(Role.TASK_MANAGER), settings=settings)
+
+    assert manager.image == worker.image == "registry.example/flink:2.2.1"
+    assert manager.uris == ()
+    assert (dynamic(manager)["jobmanager.bind-host"], dynamic(manager)["rest.bind-address"]) == ("0.0.0.0", "0.0.0.0")
+    assert dynamic(manager)["rest.address"] == "10.0.0.7"
+    assert dynamic(worker)["taskmanager.bind-host"] == "0.0.0.0"
+
+
+@pytest.mark.parametrize(
+    ("home", "tarball", "message"),
+    [("/opt/flink", "https://x/flink.tgz", "inside the tarball"), ("flink", None, "is relative")],
+)
+def test_home_is_absolute_exactly_if_there_is_no_tarball(home: str, tarball: str | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FlinkDistribution("2.2.1", home, tarball=tarball)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (spec({"type": "sql", "uri": "file:///q.sql"}), "sql"),
+        (spec({"type": "sql", "uri": "file:///q.sql"}, flinkVersion="2.3"), "job.type sql needs one"),
         (spec({"uri": "mailto:x"}), "cannot be reached by agents"),
         (spec({"uri": "relative.py"}), "cannot be reached by agents"),
         (spec(flinkVersion="2.3"), "has no Python"),
@@ -287,12 +339,14 @@ def test_secrets_are_neither_in_arguments_nor_in_the_environment() -> None:
     assert "s3.secret-key" not in info.env["WEIR_CONFIG"]
 
 
-def run_script(tmp_path: Path, env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_script(
+    tmp_path: Path, env: dict[str, str], *arguments: str, script: str = START
+) -> subprocess.CompletedProcess[str]:
     sandbox = tmp_path / "sandbox"
     sandbox.mkdir(exist_ok=True)
     base = {"PATH": "/usr/bin:/bin", "MESOS_SANDBOX": str(sandbox), "WEIR_LOG4J": "log", "WEIR_CONFIG": '"a": "b"\n'}
     return subprocess.run(
-        ["/bin/sh", "-c", START, "weir", "/bin/echo", *arguments],
+        ["/bin/sh", "-c", script, "weir", "/bin/echo", *arguments],
         env={**base, **env}, capture_output=True, text=True, timeout=10, check=False,
     )  # fmt: skip
 
@@ -306,6 +360,20 @@ def test_the_script_writes_the_configuration_and_becomes_the_process(tmp_path: P
         f'"a": "b"\n"io.tmp.dirs": "{sandbox}/tmp"\n"user.artifacts.base-dir": "{sandbox}/artifacts"\n'
     )
     assert (sandbox / "conf/config.yaml").stat().st_mode & 0o077 == 0
+
+
+def test_the_script_writes_the_program_and_finds_a_distribution_in_its_sandbox(tmp_path: Path) -> None:
+    script = START.replace('exec "$java"', 'env; exec "$java"')
+    home = {name: f"flink{below}" for name, below in (("FLINK_HOME", ""), ("FLINK_LIB_DIR", "/lib"))}
+    home |= {"FLINK_OPT_DIR": "flink/opt", "FLINK_PLUGINS_DIR": "flink/plugins"}
+
+    ran = run_script(tmp_path, {"WEIR_PROGRAM": "print('x')\n", **home}, script=script)
+    seen = dict(line.split("=", 1) for line in ran.stdout.splitlines() if "=" in line)
+
+    assert (tmp_path / "sandbox/weir_program.py").read_text() == "print('x')\n"
+    assert "WEIR_PROGRAM" not in seen
+    for name, value in home.items():
+        assert seen[name] == f"{tmp_path}/sandbox/{value}"
 
 
 def test_the_script_puts_secrets_into_the_configuration_file(tmp_path: Path) -> None:

@@ -197,16 +197,24 @@ def test_python_files_belong_to_python_jobs() -> None:
     assert "belongs to python jobs" in only(change).message
 
 
-@pytest.mark.parametrize("arg", ["--ver", "--verbose", "-n", "-s", "--py", "--from=x", "-pyexec"])
-def test_a_first_argument_that_flink_would_swallow_is_refused(arg: str) -> None:
-    error = only({"job": {"args": [arg, "x"]}})
-
-    assert (error.path, "never reach the job" in error.message) == ("job.args.0", True)
-
-
-@pytest.mark.parametrize("args", [["--tag", "--ver"], ["x", "-n"], ["--input"], ["-"], [""], ["--"]])
-def test_arguments_after_one_that_flink_does_not_know_are_safe(args: list[str]) -> None:
+@pytest.mark.parametrize("args", [["--ver", "x"], ["-n"], ["-s", "-pyexec"], ["--tag", "--ver"], ["-"], [""], ["--"]])
+def test_arguments_may_look_like_options_of_flink(args: list[str]) -> None:
     assert parse({"job": {"args": args}}).job.args == args
+
+
+@pytest.mark.parametrize(
+    ("job", "path", "message"),
+    [
+        ({"args": ["a"]}, "job.args", "takes no arguments"),
+        ({"entryClass": "a.B"}, "job.entryClass", "has no class"),
+        ({"pyFiles": ["/srv/b.py"]}, "job.pyFiles", "belongs to python jobs"),
+        ({"uri": "/srv/a.py"}, "job.uri", "not a sql job"),
+    ],
+)
+def test_a_script_of_sql_is_all_there_is_to_its_job(job: dict[str, Any], path: str, message: str) -> None:
+    error = only({"job": {"type": "sql", "uri": "/srv/a.sql", **job}})
+
+    assert (error.path, message in error.message) == (path, True)
 
 
 def test_numbers_and_booleans_in_the_flink_configuration_become_strings() -> None:
@@ -248,10 +256,8 @@ def test_what_is_no_configuration_key_is_refused(key: str) -> None:
 NOT_YET_EXAMPLES: dict[str, dict[str, Any]] = {
     "kind=Session": {"kind": "Session"},
     "kind=SessionJob": {"kind": "SessionJob"},
-    "job.type=sql": {"job": {"type": "sql"}},
     "secrets": {"secrets": {"a": "/b"}},
     "snapshots.disposeOnDelete": {"snapshots": {"disposeOnDelete": True}},
-    "jobManager.replicas>1": {"jobManager": {"replicas": 2}},
 }
 
 

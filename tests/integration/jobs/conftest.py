@@ -1,0 +1,201 @@
+"""One installation of Weir on the session's stack, with every Flink version; jobs that tests put into it."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.local.packages import find_java
+from integration.local.stack import LocalStack
+from reconciler.app.demo import report
+from reconciler.app.demo.harness import Installation, JobView, Spec
+from reconciler.app.demo.rows import JOB_FILE, REPOSITORY, Feeder, Sink, compare
+from reconciler.app.demo.story import DemoFailed, poll
+from reconciler.model.record import Lifecycle, Record
+from reconciler.model.status import Status
+
+WAIT_S = 180.0
+HERE = Path(__file__).parent
+SERIES = ("2.2", "1.20", "2.3")
+
+Fields = Mapping[str, Any]
+
+
+@dataclass
+class Job:
+    """A job on the installation, its input and its output."""
+
+    installation: Installation
+    name: str
+    feeder: Feeder
+    wanted: Spec
+    view: JobView = field(init=False)
+    sink: Sink = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.view = JobView(self.installation, self.name)
+        self.sink = Sink(self.feeder.output)
+
+    def put(self, section: str = "", **fields: object) -> None:
+        """Apply the spec, with these fields of a section (or of the top) changed from now on."""
+        target = self.wanted.setdefault(section, {}) if section else self.wanted
+        target.update(fields)
+        self.installation.put(self.name, self.wanted)
+
+    def until(self, what: str, ready: Callable[[], Any], timeout: float = WAIT_S) -> Any:
+        def refused() -> None:
+            self.installation.check()
+            status = self.view.status()
+            if status is not None and (not status.accepted or status.lifecycle == "BLOCKED"):
+                raise DemoFailed(f"{self.name}: {status.error or status.why}")
+
+        return poll(f"{self.name}: {what}", ready, timeout, tick=refused)
+
+    def runs(self, generation: int, parallelism: int | None = None) -> Status:
+        def look() -> Status | None:
+            status = self.view.running(generation)
+            if status is None or (parallelism and max(n for _, n in self.view.vertices(status)) != parallelism):
+                return None
+            return status
+
+        found: Status = self.until(f"generation {generation} runs", look)
+        return found
+
+    def record(self) -> Record:
+        found = self.installation.record(self.name)
+        assert found is not None
+        return found
+
+    def progresses(self) -> None:
+        """Rows that are fed from now on arrive."""
+        wanted = self.feeder.evens + 1
+        self.until(f"{wanted} rows are in the sink", lambda: self.sink.rows() >= wanted)
+
+    def complete(self) -> None:
+        """Every row that was fed is in the sink, once."""
+        self.feeder.finish()
+        self.until("every row is in the sink", lambda: self.sink.rows() >= self.feeder.evens)
+        found = compare(self.feeder.input, self.feeder.output)
+        assert found.complete, found
+        assert found.committed > 0
+
+    def lifecycle(self, wanted: Lifecycle) -> None:
+        def reached() -> bool:
+            record = self.installation.record(self.name)
+            return record is not None and record.lifecycle is wanted
+
+        self.until(f"it is {wanted.value}", reached)
+
+    def delete(self) -> None:
+        """Delete it as its spec says, and wait until nothing is left."""
+        self.installation.delete(self.name)
+        self.lifecycle(Lifecycle.DELETED)
+
+    def tasks(self) -> set[str]:
+        return {task for task in self.installation.live_tasks() if task.startswith(f"{self.name}.")}
+
+    def say(self) -> None:
+        print("\n".join(report.lines(self.installation, self.name)))
+
+
+@dataclass
+class World:
+    """The installation and what is needed to make jobs for it."""
+
+    installation: Installation
+    directory: Path
+    jobs: list[Job] = field(default_factory=list)
+
+    def job(self, name: str, job: Fields, **top: Any) -> Job:
+        """A job that is not applied yet. Its input is fed from now on."""
+        feeder = Feeder(self.directory / name, batch=10)
+        feeder.start()
+        wanted: Spec = {
+            "flinkVersion": "2.2",
+            "jobManager": {"cpus": 0.3, "memory": "704m"},
+            "taskManager": {"cpus": 0.3, "memory": "1g", "slots": 1},
+            "health": {"stableAfter": "1s"},
+            **top,
+            "flinkConfiguration": {"execution.checkpointing.interval": "1s", **top.get("flinkConfiguration", {})},
+            "job": {"parallelism": 1, **job},
+        }
+        made = Job(self.installation, name, feeder, wanted)
+        self.jobs.append(made)
+        return made
+
+    def even_ids(self, name: str, **top: Any) -> Job:
+        """The demo's job."""
+        made = self.job(name, {"type": "python", "uri": JOB_FILE.as_uri()}, **top)
+        made.wanted["job"]["args"] = ["--input", str(made.feeder.input), "--output", str(made.feeder.output)]
+        return made
+
+    def jar(self, source: Path, flink_home: Path) -> Path:
+        """A JAR of one class, compiled against the distribution's own libraries."""
+        name, classes = source.stem, self.directory / f"{source.stem}-classes"
+        classes.mkdir(exist_ok=True)
+        java = find_java()
+        tools = Path(java.path).resolve().parent if java else Path("/usr/bin")
+        target = self.directory / f"{name}.jar"
+        run = [str(tools / "javac"), "--release", "11", "-cp", f"{flink_home}/lib/*", "-d", str(classes), str(source)]
+        subprocess.run(run, check=True)
+        pack = ["--create", "--file", str(target), "--main-class", name, "-C", str(classes), "."]
+        subprocess.run([str(tools / "jar"), *pack], check=True)
+        return target
+
+
+def distributions(stack: LocalStack) -> Mapping[str, Mapping[str, Any]]:
+    """Sections of the operator's configuration, one for each version; installs what is missing."""
+    java = find_java()
+    found = {}
+    for series in SERIES:
+        flink = stack.flink[series]
+        found[f'flink.distributions."{series}"'] = {
+            "version": flink.version,
+            "home": str(flink.home),
+            "python": str(flink.python),
+            "java": java.path if java else "java",
+        }
+    return found
+
+
+@pytest.fixture(scope="package")
+def world(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One replica that leads: failover is tested elsewhere."""
+    directory = tmp_path_factory.mktemp("jobs")
+    settings = distributions(stack)
+    with Installation(
+        stack, directory, root="/weir-jobs", replicas=1, prefix="jobs-replica", settings=settings
+    ) as installation:
+        made = World(installation, directory)
+        try:
+            installation.start()
+            poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)
+            yield made
+        finally:
+            for job in made.jobs:
+                job.feeder.finish()
+                if installation.exists(f"/weir-jobs/jobs/{job.name}"):
+                    job.put(onDelete="cancel")
+                    installation.delete(job.name)
+            poll("its tasks have ended", lambda: not installation.live_tasks(), WAIT_S)
+            installation.stop()
+
+
+@pytest.fixture
+def made(world: World) -> Iterator[World]:
+    """The installation; a test that fails says all that is known about the jobs that it made."""
+    before = len(world.jobs)
+    try:
+        yield world
+    finally:
+        for job in world.jobs[before:]:
+            job.feeder.finish()
+            job.say()
+
+
+EXAMPLES = REPOSITORY / "examples"
