@@ -65,7 +65,16 @@ class Started:
 class World:
     """A Flink, its processes, storage and clock."""
 
-    def __init__(self, flink: Flink, renderer: Renderer, processes: Processes, storage: str, real: bool) -> None:
+    def __init__(
+        self,
+        flink: Flink,
+        renderer: Renderer,
+        processes: Processes,
+        storage: str,
+        real: bool,
+        series: str = "2.2",
+    ) -> None:
+        self.series = series
         self.flink = flink
         self.renderer = renderer
         self.processes = processes
@@ -97,7 +106,7 @@ class World:
     ) -> Generation:
         spec = JobSpec.model_validate(
             {
-                "flinkVersion": "2.2",
+                "flinkVersion": self.series,
                 "flinkConfiguration": {"execution.checkpointing.interval": "1s", **config},
                 "job": {
                     "type": "python",
@@ -131,7 +140,9 @@ class World:
             self.feed(record, "".join(json.dumps({"id": i, "value": f"v{i}"}) + "\n" for i in range(10)))
         jm = self._task(record, generation, Role.JOB_MANAGER, 0)
         tasks = [jm, *(self._task(record, generation, Role.TASK_MANAGER, i) for i in range(task_managers))]
-        target = FlinkTarget("2.2", f"http://{jm.address}:{jm.ports[0]}", generation.job_id, generation.cluster_id)
+        target = FlinkTarget(
+            self.series, f"http://{jm.address}:{jm.ports[0]}", generation.job_id, generation.cluster_id
+        )
         started = Started(record, generation, {}, target)
         for task in tasks:
             self._launch(started, task)
@@ -325,14 +336,14 @@ def fake_world() -> World:
     return world
 
 
-def real_world(stack: LocalStack, directory: Path) -> Iterator[World]:
-    distribution = stack.flink["2.2"]
+def real_world(stack: LocalStack, directory: Path, series: str = "2.2") -> Iterator[World]:
+    distribution = stack.flink[series]
     storage = f"file://{directory}/storage"
     (directory / "storage").mkdir()
     zookeeper = KazooClient(stack.zk)
     zookeeper.start(15)
     settings = FlinkSettings(
-        {"2.2": FlinkDistribution(distribution.version, str(distribution.home), str(distribution.python))},
+        {series: FlinkDistribution(distribution.version, str(distribution.home), str(distribution.python))},
         storage,
         stack.zk,
         zookeeper_root="/flink-contract",
@@ -341,7 +352,7 @@ def real_world(stack: LocalStack, directory: Path) -> Iterator[World]:
     )
     flink = FlinkAdapter(zookeeper, storage, zookeeper_root="/flink-contract")
     processes = RealProcesses(directory / "sandboxes")
-    world = World(flink, FlinkRenderer(settings), processes, storage, real=True)
+    world = World(flink, FlinkRenderer(settings), processes, storage, real=True, series=series)
     world.silent_flink = lambda: FlinkAdapter(KazooClient(stack.zk), storage)  # never started: it cannot answer
     try:
         yield world
@@ -358,6 +369,13 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield fake_world()
     else:
         yield from real_world(request.getfixturevalue("stack"), tmp_path_factory.mktemp("flink"))
+
+
+@pytest.fixture(scope="module", params=["1.20", "2.3"])
+def other_version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The real world of a version that the rest of the suite does not run on."""
+    stack = request.getfixturevalue("stack")
+    yield from real_world(stack, tmp_path_factory.mktemp(f"flink-{request.param}"), request.param)
 
 
 @pytest.fixture(scope="module")
