@@ -201,6 +201,11 @@ class FakeWorld:
         job, leader = cluster.job, self._leader(cluster)
         assert job is not None
         assert leader.checkpoint_interval is not None
+        if job.stopping is not None:
+            # A stop stops the checkpoint scheduler first, so that nothing is newer than its savepoint; a stop
+            # that fails starts it again (Flink's CheckpointCoordinator, StopWithSavepointTerminationManager).
+            self._in_job(cluster, leader.checkpoint_interval, lambda: self._checkpoint(cluster))
+            return
         snapshot = self._snapshot(cluster, job, lambda number: checkpoint_path(leader, number))
         for path in cluster.pointers:
             if path != snapshot.path and f"/{cluster.job_id}/chk-" in path:
