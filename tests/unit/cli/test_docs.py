@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler.app.cli import COMMANDS
 from reconciler.app.config import Config, load
-from reconciler.model.record import Lifecycle, Restarts, Role
-from reconciler.model.resources import Candidate, TaskRequest
-from reconciler.model.spec import Restart
+from reconciler.model.record import Lifecycle
 from reconciler.model.spec_parse import parse_spec
 
 ROOT = Path(__file__).parents[3]
@@ -65,30 +62,3 @@ def test_every_lifecycle_is_explained() -> None:
 
     for lifecycle in Lifecycle:
         assert lifecycle.value in text
-
-
-def plugin(number: int, name: str) -> Any:
-    scope: dict[str, Any] = {}
-    sources = [block for block in blocks("docs/plugins.md", "python") if "class " in block]
-    exec(sources[number], scope)
-    return scope[name]()
-
-
-def test_the_restart_plugin_of_the_page_works() -> None:
-    strategy = plugin(0, "FiveAnHour")
-    now = 10_000.0
-
-    assert 1.0 <= strategy.delay(Restart(), Restarts(attempt=1, recent=(now,)), now, "seed") <= 1.1
-    assert strategy.delay(Restart(), Restarts(attempt=6, recent=(now,) * 6), now, "seed") is None
-    assert strategy.delay(Restart(), Restarts(attempt=6, recent=(0.0,) * 6), now, "seed") is not None
-
-
-def test_the_placement_plugin_of_the_page_works() -> None:
-    strategy = plugin(1, "Pack")
-    request = TaskRequest("job", "task", Role.TASK_MANAGER, 1.0, 1024.0)
-    full, empty = (
-        Candidate(name, name, name, (), cpus, 4096.0, 0.0, 0.0, (), {})
-        for name, cpus in (("full", 1.0), ("empty", 8.0))
-    )
-
-    assert strategy.rank(request, full) < strategy.rank(request, empty)
