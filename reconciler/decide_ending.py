@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import decide_running, decide_snapshots, decide_tasks
+from reconciler import decide_health, decide_running, decide_snapshots, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.decision import CancelJob, StopWithSavepoint
@@ -169,6 +169,7 @@ def _drive_cancel(turn: Turn, flink: FlinkObservation | None) -> None:
 def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> None:
     ending, generation = turn.ending, turn.generation
     what = f"stopping generation {generation.number} with a savepoint"
+    decide_health.replace_unregistered(turn, flink)
     decide_tasks.ensure(turn)
     if _fell_back(turn, flink, operation):
         return
