@@ -276,6 +276,12 @@ def test_many_small_tasks_do_not_add_up_to_more_than_was_offered() -> None:
     assert len(outcome.assignments) == 30
 
 
+def test_amounts_are_rounded_as_mesos_rounds_them_before_they_are_added_up() -> None:
+    outcome = run([request(n, cpus=0.3335, ports=0) for n in range(2)], [offer("a1", 0.667)])
+
+    assert len(outcome.assignments) == 1
+
+
 def test_attributes_that_constraints_name_go_with_the_assignment() -> None:
     wanted = request(constraints=(("rack", "UNIQUE"), ("hostname", "UNIQUE")))
 

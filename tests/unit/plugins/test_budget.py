@@ -11,11 +11,13 @@ import pytest
 from plugins import registry
 from plugins.guard import BoundedRestart, StrategyTimedOut
 from reconciler.jobs import requests
-from reconciler.model.observation import TaskState
+from reconciler.model.decision import Desired
+from reconciler.model.observation import Observation, TaskState
 from reconciler.model.policy import Policy
-from reconciler.model.record import AgentAttribute, Restarts, Role, Task
+from reconciler.model.record import AgentAttribute, Record, Restarts, Role, SpecRef, Task
 from reconciler.model.spec import Restart
-from reconciler.restarts import AVOID_S, DEFAULT_DELAY_S
+from reconciler.restarts import AVOID_S, DEFAULT_DELAY_S, not_before
+from reconciler.turn import Turn
 from state.codec import decode_record, encode_record
 from tests.unit.decide.scenario import Scenario, spec
 
@@ -163,6 +165,13 @@ def test_f59_a_clock_set_back_does_not_make_a_job_wait_for_an_hour() -> None:
     assert running.of(Role.TASK_MANAGER)[-1].not_before <= running.now + 10.0
 
 
+def test_f59_a_time_far_ahead_is_not_waited_for_longer_than_the_delay_was() -> None:
+    record = Record("orders", "0123456789", SpecRef(1, 0), restarts=Restarts(next_at=5_000.0, delay=10.0))
+    turn = Turn(Desired("orders", present=True), record, Observation(), 1_000.0, Policy(storage="file:///srv"))
+
+    assert not_before(turn) == 1_010.0
+
+
 def test_a_long_fixed_delay_is_waited_for_in_full() -> None:
     running = job({"strategy": "fixed-delay", "delay": "30m"})
 
@@ -242,7 +251,10 @@ def test_f57_a_strategy_cannot_change_what_is_persisted() -> None:
 
 
 def test_f57_a_strategy_that_hangs_is_given_up_and_left_alone_for_a_while() -> None:
+    asked = []
+
     def hang(config: Restart) -> float:
+        asked.append(config)
         time.sleep(3)
         return 1.0
 
@@ -255,6 +267,7 @@ def test_f57_a_strategy_that_hangs_is_given_up_and_left_alone_for_a_while() -> N
         come_back(running)
 
     assert time.monotonic() - start < 2.0
+    assert len(asked) == 1
     assert running.events.count("STRATEGY_FAILED") == 1
     with pytest.raises(StrategyTimedOut, match="did not answer"):
         guarded.delay(Restart(), Restarts(), 0.0, "")
