@@ -32,6 +32,8 @@ class Placer:
 
     def match(self, decided: Sequence[tuple[JobEntry, Decision]], now: float) -> Placed:
         """Assign what can be assigned; the offers that are used are taken at once, for one ACCEPT each."""
+        if not decided:
+            return {}
         # Until Mesos has answered for every task of a job nothing is decided for it, and nothing placed (S6).
         known = [(entry, decision) for entry, decision in decided if entry.observation().complete]
         wanted = {entry.name: requests(decision.record, now) for entry, decision in known}
