@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from integration.flink.fake_cluster import FakeSnapshot, Restore
@@ -23,12 +24,16 @@ from reconciler.model.events import Event, RecordsLoaded, TaskUpdate
 from reconciler.model.record import Lifecycle, Record
 from reconciler.model.resources import TaskInfo
 from reconciler.ports import Fence, FlinkTarget, JobChange
-from state.codec import decode_record
+from state import codec
 from state.memory import Node
 
 if TYPE_CHECKING:
     from tests.simulation.replica import Leadership
     from tests.simulation.world import World
+
+
+decode_record = lru_cache(maxsize=512)(codec.decode_record)
+"""Records are values, and the same bytes are looked at again and again."""
 
 
 class Violation(BaseException):
@@ -71,6 +76,7 @@ class Monitor:
         self.kept: set[str] = set()
         """Uids that were deleted with `onDelete: keep`."""
         self._history: dict[str, list[bytes]] = {}
+        self._last: dict[str, Record] = {}
         self._launched: set[str] = set()
         self._restores = 0
 
@@ -100,8 +106,11 @@ class Monitor:
             self.world.sim.say(who, f"status {change.name}: {change.status.why if change.status else ''}")
             return
         history = self._history.setdefault(change.name, [])
-        if change.record is not None and history:
-            self._note_kept(decode_record(history[-1]), change.record)
+        before = self._last.get(change.name)
+        if change.record is not None:
+            if before is not None:
+                self._note_kept(before, change.record)
+            self._last[change.name] = change.record
         if node is not None:
             history.append(node.data)
         if self.world.sim.trace is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SESSION_S = 6.0
 """ZooKeeper session time-out of the replicas."""
-CONTEND_S = 0.7
+CONTEND_S = 1.0
 
 
 class SimLease:
