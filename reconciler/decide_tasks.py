@@ -116,8 +116,10 @@ def _want(turn: Turn, role: Role, index: int) -> None:
 def _may_launch_job_manager(turn: Turn) -> bool:
     """A relaunch inside a generation needs its HA metadata, or that there is no checkpoint to lose (S2)."""
     generation = turn.generation
-    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.kill_since is None]
-    if generation.job_managers_launched == 0 or alive:
+    # Beside one that lives, another is a standby: it starts nothing by itself. One that only waits for
+    # an offer proves nothing.
+    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.placed and task.kill_since is None]
+    if generation.job_managers_launched < generation.spec.job_manager.replicas or alive:
         return True
     view = turn.seen.restore
     if view is None or not view.answered or view.generation != generation.number:
