@@ -61,7 +61,10 @@ FIELDS: Mapping[str, str] = {
     ),
     "user": "Account that the tasks run as. Null: the operator's default.",
     "env": "Environment variables of JobManager and TaskManagers.",
-    "secrets": "Name and file on the agent.",
+    "secrets": (
+        "Name and file on the agent. `${secret:NAME}` as a value in `flinkConfiguration` becomes the content of that "
+        "file when a process starts; the job finds its path in the environment variable `NAME_FILE`."
+    ),
     "flinkConfiguration": (
         "Flink's own options, flat keys. What the operator decides cannot be set; see the end of this page."
     ),

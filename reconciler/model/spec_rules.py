@@ -6,6 +6,7 @@ mistake is reported once.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -139,6 +140,23 @@ def _environment(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # n
         )
 
 
+def _secrets(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    for name, path in spec.secrets.items():
+        if re.fullmatch(r"[A-Za-z0-9_.-]+", name, flags=re.ASCII) is None:
+            yield problem(f"secrets.{name}", f"{shown(name)} cannot be the name of a secret")
+        elif re.search(r"[\x00-\x1f\x7f]", path) or path != path.strip():
+            yield problem(f"secrets.{name}", "the path begins or ends with a space, or holds a control character")
+        elif not path.startswith("/"):
+            hint = "write where the file is on every agent, such as /run/secrets/token; never the secret itself"
+            yield problem(f"secrets.{name}", f"{shown(path)} is relative", hint)
+    for key, value in spec.flink_configuration.items():
+        named = re.fullmatch(r"\$\{secret:([^}]+)\}", value)
+        if named is not None and named[1] not in spec.secrets:
+            near = difflib.get_close_matches(named[1], spec.secrets, n=1)
+            hint = f'did you mean "{near[0]}"?' if near else "add it to secrets"
+            yield problem(f"flinkConfiguration.{key}", f"there is no {shown(named[1])} in secrets", hint)
+
+
 def _configuration(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     for key, value in spec.flink_configuration.items():
         why = flink_keys.refusal(key)
@@ -246,6 +264,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("snapshots.cron", "snapshots.interval"), _periods),
     (("env", "user"), _environment),
     (("flinkConfiguration",), _configuration),
+    (("flinkConfiguration", "secrets"), _secrets),
     (
         ("jobManager.cpus", "jobManager.memory", "taskManager.cpus", "taskManager.memory", "taskManager.slots"),
         _resources,

@@ -13,6 +13,7 @@ public final class Arguments {
         for (String arg : args) {
             text.append(Base64.getEncoder().encodeToString(arg.getBytes(StandardCharsets.UTF_8))).append('\n');
         }
+        Files.writeString(Path.of(System.getenv("SEEN") + "-token"), System.getenv("TOKEN_FILE"));
         Files.writeString(Path.of(System.getenv("SEEN")), text);
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.fromData(1, 2, 3).print();

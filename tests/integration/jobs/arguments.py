@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
+Path(os.environ["SEEN"] + "-token").write_text(os.environ["TOKEN_FILE"], encoding="utf-8")
 lines = [base64.b64encode(arg.encode()).decode() + "\n" for arg in sys.argv[1:]]
 Path(os.environ["SEEN"]).write_text("".join(lines), encoding="utf-8")
 

@@ -101,6 +101,11 @@ class Job:
     def tasks(self) -> set[str]:
         return {task for task in self.installation.live_tasks() if task.startswith(f"{self.name}.")}
 
+    def sandboxes(self, generation: int) -> list[Path]:
+        """Of the tasks of one generation of this very job; the stack may have run others of its name."""
+        ours = f"{self.name}.{self.record().uid}.{generation}."
+        return [path for path in self.view.sandboxes() if path.parts[-3].startswith(ours)]
+
     def say(self) -> None:
         print("\n".join(report.lines(self.installation, self.name)))
 

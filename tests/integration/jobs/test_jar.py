@@ -12,7 +12,6 @@ from reconciler.model.record import Lifecycle, SnapshotKind
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 HERE = Path(__file__).parent
 
 AWKWARD = [
@@ -24,34 +23,42 @@ AWKWARD = [
 World = Any
 
 
-def test_a_jar_job_runs_is_upgraded_with_a_savepoint_and_deleted(made: World) -> None:
-    jar = made.jar(REPOSITORY / "examples" / "jar" / "EvenIds.java", made.installation.flink.home)
-    job = made.job("jar-evens", {"type": "jar", "uri": jar.as_uri()})
-    job.put("job", args=["--input", str(job.feeder.input), "--output", str(job.feeder.output)])
+def test_a_jar_job_is_upgraded_with_a_savepoint_to_a_distribution_that_the_fetcher_brings(made: World) -> None:
+    job = made.jar_evens("jar-evens")
+    job.put()
     job.runs(1)
     job.progresses()
 
-    job.wanted["restartNonce"] = 1  # without it another parallelism would not be an upgrade
+    job.wanted["flinkVersion"] = "2.2.1"  # the packed one; see `distributions` in conftest.py
     job.put("job", parallelism=2)
 
     status = job.runs(2, parallelism=2)
     assert status.restored_from == status.last_snapshot.path
     assert status.last_snapshot.kind == SnapshotKind.SAVEPOINT.value
+    assert [(path / "flink-2.2.1" / "lib").is_dir() for path in job.sandboxes(2)] == [True] * 3
     job.complete()
     job.delete()
     assert not job.tasks()
 
 
 @pytest.mark.parametrize("kind", ["jar", "python"])
-def test_every_argument_reaches_the_job_as_it_is(made: World, kind: str) -> None:
+def test_every_argument_and_secret_reaches_the_job_as_it_is(made: World, kind: str) -> None:
     program = (
         made.jar(HERE / "Arguments.java", made.installation.flink.home) if kind == "jar" else HERE / "arguments.py"
     )
     seen = made.directory / f"{kind}-arguments"
     job = made.job(f"arguments-{kind}", {"type": kind, "uri": program.as_uri(), "args": AWKWARD})
-    job.put(env={"SEEN": str(seen)})
+    token = made.directory / "a token"
+    token.write_text("s3cret\n", encoding="utf-8")
+    job.wanted["flinkConfiguration"]["my.token"] = "${secret:token}"
+    job.put(env={"SEEN": str(seen)}, secrets={"token": str(token)})
 
     job.lifecycle(Lifecycle.FINISHED)
 
     assert [base64.b64decode(line).decode() for line in seen.read_text().splitlines()] == AWKWARD
+    # Secrets: the path in the environment, the content in the configuration of the process and nowhere else.
+    assert Path(f"{seen}-token").read_text() == str(token)
+    configurations = [path / "conf" / "config.yaml" for path in job.sandboxes(1)]
+    assert {'"my.token": "s3cret"' in path.read_text() for path in configurations} == {True}
+    assert "s3cret" not in made.installation.zkcli("get", f"/weir-jobs/records/{job.name}")
     job.until("its resources are given back", lambda: not job.tasks())

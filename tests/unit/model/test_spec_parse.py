@@ -217,6 +217,26 @@ def test_a_script_of_sql_is_all_there_is_to_its_job(job: dict[str, Any], path: s
     assert (error.path, message in error.message) == (path, True)
 
 
+@pytest.mark.parametrize(
+    ("secrets", "message"),
+    [
+        ({"token": "relative"}, "relative"),
+        ({"token": "/srv/two\nlines"}, "control character"),
+        ({"a b": "/srv/token"}, "cannot be the name of a secret"),
+    ],
+)
+def test_a_secret_is_a_file_on_the_agent(secrets: dict[str, str], message: str) -> None:
+    error = only({"secrets": secrets})
+
+    assert (error.path, message in error.message) == (f"secrets.{next(iter(secrets))}", True)
+
+
+def test_a_value_that_names_no_secret_is_refused() -> None:
+    document = {"secrets": {"token": "/srv/token"}, "flinkConfiguration": {"s3.secret-key": "${secret:tokem}"}}
+
+    assert 'did you mean "token"?' in (only(document).hint or "")
+
+
 def test_numbers_and_booleans_in_the_flink_configuration_become_strings() -> None:
     spec = parse({"flinkConfiguration": {"a": 1, "b": True, "c": 0.5, "d": "x", "e": 2.0}})
 
@@ -256,7 +276,6 @@ def test_what_is_no_configuration_key_is_refused(key: str) -> None:
 NOT_YET_EXAMPLES: dict[str, dict[str, Any]] = {
     "kind=Session": {"kind": "Session"},
     "kind=SessionJob": {"kind": "SessionJob"},
-    "secrets": {"secrets": {"a": "/b"}},
     "snapshots.disposeOnDelete": {"snapshots": {"disposeOnDelete": True}},
 }
 
