@@ -66,6 +66,15 @@ class FlinkSettings:
     path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     kill_grace_s: float = 10.0
+    configuration: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The operator's defaults for every job; the spec's `flinkConfiguration` is above them."""
+
+    def __post_init__(self) -> None:
+        for key, why in refused_keys(self.configuration).items():
+            raise ValueError(f"configuration {key} cannot be set: {why}")
+        for key, value in self.configuration.items():
+            if SECRET.match(value):
+                raise ValueError(f"configuration {key}: secrets are those of a job; name the secret in its spec")
 
     @property
     def ha_storage(self) -> str:

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 from integration.flink import config, memory
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.program import Program, program_of
+from integration.flink.storage import StorageError, open_storage
 from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import FetchUri, TaskInfo
@@ -111,6 +112,14 @@ class FlinkRenderer:
             raise ValueError(f'flinkConfiguration {key}: there is no "{name}" in secrets')
         distribution = self._settings.distribution(spec.flink_version)
         flink_version(spec.flink_version)
+        for field, uri in (
+            ("snapshots.savepointDir", spec.snapshots.savepoint_dir),
+            ("job.initialSavepointPath", spec.job.initial_savepoint_path),
+        ):
+            try:
+                open_storage(uri or "/")
+            except StorageError as error:
+                raise ValueError(f"{field}: {error}") from None
         memory.check_memory(spec)
         _user_options(spec, Role.JOB_MANAGER)
         program_of(spec, distribution)
@@ -253,6 +262,7 @@ class FlinkRenderer:
         merged = {
             **config.suggested(name, version, python),
             **config.session_timeout(self._settings),
+            **self._settings.configuration,
             **spec.flink_configuration,
         }
         plain, secrets = config.split_secrets(merged, spec.secrets)

@@ -90,7 +90,10 @@ def open_storage(uri: str) -> Storage:
     """Storage for a URI's scheme; StorageError when it is not supported."""
     if urlsplit(uri).scheme in ("file", ""):
         return FileStorage()
-    raise StorageError(f"{uri}: only file: storage can be listed by this version of Weir")
+    raise StorageError(
+        f"{uri}: this kind of storage is not supported yet, because the newest state has to be found by listing; "
+        "use a file: URI of a directory that every agent and replica reaches"
+    )
 
 
 def require_root(uri: str) -> None:

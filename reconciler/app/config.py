@@ -73,6 +73,7 @@ class Flink(_Section):
     zookeeper_root: str = "/flink"
     zookeeper_session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
     configuration: dict[str, str] = {}
+    """Defaults for the `flinkConfiguration` of every job."""
 
 
 class Replica(_Section):

@@ -85,15 +85,16 @@ def check(config: Config) -> Checked:
             )
             for series, item in config.flink.distributions.items()
         }
+        settings = FlinkSettings(
+            distributions,
+            config.storage.uri,
+            config.zookeeper.hosts,
+            config.flink.zookeeper_root,
+            config.flink.zookeeper_session_timeout_s,
+            configuration=config.flink.configuration,
+        )
     except ValueError as error:
-        raise ConfigError(f"configuration: flink.distributions: {error}") from None
-    settings = FlinkSettings(
-        distributions,
-        config.storage.uri,
-        config.zookeeper.hosts,
-        config.flink.zookeeper_root,
-        config.flink.zookeeper_session_timeout_s,
-    )
+        raise ConfigError(f"configuration: flink: {error}") from None
     return Checked(config, config.mesos.master, config.storage.uri, settings)
 
 

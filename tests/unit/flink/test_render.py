@@ -259,6 +259,24 @@ def test_a_distribution_in_an_image_runs_in_a_container_and_binds_to_all_of_its_
     assert dynamic(worker)["taskmanager.bind-host"] == "0.0.0.0"
 
 
+def test_the_operators_defaults_stand_between_the_suggested_ones_and_the_users() -> None:
+    settings = replace(SETTINGS, configuration={"heartbeat.timeout": "7000", "a": "operator", "b": "operator"})
+    written = render(spec(flinkConfiguration={"a": "user"}), settings=settings).env["WEIR_CONFIG"]
+
+    assert '"heartbeat.timeout": "7000"' in written
+    assert '"a": "user"' in written
+    assert '"b": "operator"' in written
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("high-availability.cluster-id", "x", "derives it"), ("s3.secret-key", "${secret:s3}", "are those of a job")],
+)
+def test_the_operators_defaults_are_held_to_the_same_rules(key: str, value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SETTINGS, configuration={key: value})
+
+
 @pytest.mark.parametrize(
     ("home", "tarball", "message"),
     [("/opt/flink", "https://x/flink.tgz", "inside the tarball"), ("flink", None, "is relative")],
@@ -280,6 +298,14 @@ def test_home_is_absolute_exactly_if_there_is_no_tarball(home: str, tarball: str
         (spec(taskManager={"memory": "400m"}), "taskManager.memory 400m is too small"),
         (spec(flinkConfiguration={"s3.secret-key": "${secret:key}"}), 'no "key" in secrets'),
         (spec(flinkConfiguration={"env.java.opts.all": "-Da='x"}), "cannot be split"),
+        (
+            spec(snapshots={"savepointDir": "s3://bucket/sp"}),
+            "snapshots.savepointDir: s3://bucket/sp: this kind of storage",
+        ),
+        (
+            spec({"initialSavepointPath": "hdfs:///sp/1"}),
+            "job.initialSavepointPath: hdfs:///sp/1: this kind of storage",
+        ),
     ],
 )
 def test_what_cannot_be_rendered_is_refused_before_it_is_accepted(given: JobSpec, message: str) -> None:
