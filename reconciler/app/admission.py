@@ -6,11 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from integration.flink.sql_job import plan
 from integration.mesos.agents import LargestAgent
 from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_parse import SpecInvalid, SpecLimits, parse_spec
 from reconciler.model.status import SpecError
+
+_MAX_SCRIPT = 4 << 20
+"""Bytes; a longer script is looked at by its job alone."""
 
 Check = Callable[[JobSpec], Sequence[SpecError]]
 
@@ -56,6 +60,22 @@ def job_files(spec: JobSpec) -> Sequence[SpecError]:
                 )
             )
     return found
+
+
+def sql_script(spec: JobSpec) -> Sequence[SpecError]:
+    """A script that cannot be one job would only fail in its JobManager, after the old job was stopped for it."""
+    local = local_path(spec.job.uri)
+    if spec.job.type != "sql" or local is None:
+        return ()
+    try:
+        if not local.is_file() or local.stat().st_size > _MAX_SCRIPT:
+            return ()
+        plan(local.read_text(encoding="utf-8"))
+    except OSError as error:
+        return (SpecError(path="job.uri", message=f"{local} cannot be read: {error.strerror}"),)
+    except ValueError as error:
+        return (SpecError(path="job.uri", message=f"{local}: {error}"),)
+    return ()
 
 
 def resources(largest: Callable[[], LargestAgent | None]) -> Check:

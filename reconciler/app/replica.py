@@ -28,7 +28,7 @@ from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
 from plugins import notify, registry
-from reconciler.app.admission import Admission, job_files, memory, resources
+from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.config import Config, ConfigError
 from reconciler.app.runner import LeaderClock, ThreadRunner
 from reconciler.leadership import contend, drive
@@ -165,7 +165,7 @@ class Replica:
             max_task_mem=jobs.max_task_memory_mb,
         )
         checks = [memory(self._renderer.check), resources(Agents(cluster.master).largest)]
-        checks += [job_files] if jobs.check_files else []
+        checks += [job_files, sql_script] if jobs.check_files else []
         policy = Policy(
             storage=self._checked.storage,
             flink_versions=frozenset(self._checked.flink.distributions),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
 from integration.mesos.agents import Agents, LargestAgent
-from reconciler.app.admission import Admission, job_files, resources
+from reconciler.app.admission import Admission, job_files, resources, sql_script
 from reconciler.model.events import RawSpec
 from reconciler.model.record import SpecRef
 from reconciler.model.spec_parse import SpecLimits
@@ -54,6 +56,29 @@ def test_a_job_file_that_is_not_there_is_refused_and_the_path_is_named() -> None
 
     assert error.path == "job.uri"
     assert "/no/such/job.py" in error.message
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("INSERT INTO a SELECT 1;", None),
+        ("INSERT INTO a SELECT 1; INSERT INTO b SELECT 1;", "would start 2 jobs"),
+        ("CREATE TABLE a (n INT)", "no INSERT"),
+        (b"\xff\xfe", "decode"),
+        (None, None),
+    ],
+)
+def test_a_script_that_cannot_be_one_job_is_refused(
+    tmp_path: Path, script: str | bytes | None, said: str | None
+) -> None:
+    path = tmp_path / "job.sql"
+    if script is not None:
+        path.write_bytes(script if isinstance(script, bytes) else script.encode())
+
+    errors = sql_script(spec(job={"type": "sql", "uri": path.as_uri()}))
+
+    assert [error.path for error in errors] == (["job.uri"] if said else [])
+    assert said is None or said in errors[0].message
 
 
 def test_everything_that_is_wrong_is_one_sentence_for_the_status() -> None:
