@@ -76,7 +76,7 @@ class OfferBook:
                 self._calls.suppress()
                 self._suppressed = True
             return None
-        if self._suppressed is not False or (not self._offers and now - self._revived_at >= REVIVE_EVERY_S):
+        if self._suppressed is not False or (not self._offers and now >= self._revived_at + REVIVE_EVERY_S):
             if self._suppressed is False and self._passed:
                 # Nothing came for long: the master may still hold offers for us whose ACCEPT or DECLINE was
                 # lost, and by default it does so for ever (Mesos flag `--offer_timeout`).
@@ -84,10 +84,10 @@ class OfferBook:
             self._calls.revive()
             self._suppressed = False
             self._revived_at = now
-        old = [offer_id for offer_id, (_, since) in self._offers.items() if now - since >= HOLD_S]
+        old = [offer_id for offer_id, (_, since) in self._offers.items() if now >= since + HOLD_S]
         self._decline(old, UNFIT_REFUSE_S)
         holds = [since + HOLD_S for _, since in self._offers.values()]
-        return min([*holds, self._revived_at + REVIVE_EVERY_S])
+        return min(holds, default=self._revived_at + REVIVE_EVERY_S)
 
     def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
         if offer_ids:
