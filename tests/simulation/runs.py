@@ -19,6 +19,7 @@ import structlog
 
 from tests.simulation import faults, outcome, workload
 from tests.simulation.monitor import Monitor, Violation
+from tests.simulation.simulator import Storm
 from tests.simulation.world import World
 
 SETTLE_S = 300.0
@@ -70,10 +71,13 @@ def run(seed: int, *, trace: bool = False, until_broken: bool = False) -> Result
     world = World(seed, trace=trace)
     world.monitor.stop_at_first = until_broken
     with quiet_logs(world), suppress(Violation):
-        if seed % CHAIN_EVERY == 0:
-            _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))])
-        else:
-            _storm(world)
+        try:
+            if seed % CHAIN_EVERY == 0:
+                _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))])
+            else:
+                _storm(world)
+        except Storm as storm:
+            world.monitor.violation("L1", str(storm))
     return result_of(world)
 
 

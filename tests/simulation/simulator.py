@@ -13,6 +13,11 @@ from typing import Any
 
 START = 1_700_000_000.0
 """Virtual time at the beginning of every run, in seconds since the epoch."""
+STORM_STEPS = 20_000
+
+
+class Storm(Exception):
+    """Something goes on without time passing: a timer that is always due, an effect without a pause."""
 
 
 class Simulator:
@@ -25,6 +30,7 @@ class Simulator:
         """Lines for people; None: nobody reads them, so none are made."""
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._numbers = itertools.count()
+        self._second, self._steps_before = START, 0
 
     @property
     def elapsed(self) -> float:
@@ -43,6 +49,10 @@ class Simulator:
         while heap and heap[0][0] <= until:
             self.now, _, call, args = heapq.heappop(heap)
             self.steps += 1
+            if self.now - self._second >= 1.0:
+                self._second, self._steps_before = self.now, self.steps
+            elif self.steps - self._steps_before > STORM_STEPS:
+                raise Storm(f"more than {STORM_STEPS} steps in one virtual second")
             call(*args)
         self.now = max(self.now, until)
 
