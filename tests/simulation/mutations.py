@@ -85,8 +85,8 @@ def act_on_incomplete_view(patch: Patch) -> None:
     """A new leader acts before Mesos has answered for the tasks of the job."""
     shipped = JobEntry.observation
 
-    def complete(self: JobEntry) -> Observation:
-        return replace(shipped(self), complete=True)
+    def complete(self: JobEntry, *args: Any) -> Observation:
+        return replace(shipped(self, *args), complete=True)
 
     patch.setattr(JobEntry, "observation", complete)
 
