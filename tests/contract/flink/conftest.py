@@ -6,6 +6,8 @@ would, with the session's real ZooKeeper. The job is `examples/even_ids.py`.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import signal
@@ -312,15 +314,18 @@ class RealProcesses:
             self.kill(task_id)
 
 
+_NEXT_PORT = itertools.cycle(range(12000 + os.getpid() % 100 * 80, 20080))
+
+
 def free_ports(count: int) -> tuple[int, ...]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listens on, below the range from which the kernel takes those of connections."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_NEXT_PORT)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return tuple(found)
 
 
 def fake_world() -> World:
@@ -338,6 +343,8 @@ def fake_world() -> World:
 
 def real_world(stack: LocalStack, directory: Path, series: str = "2.2") -> Iterator[World]:
     distribution = stack.flink[series]
+    # Every world counts its jobs from 1, so without a root of its own it would meet another's HA data.
+    root = f"/flink-{directory.name}"
     storage = f"file://{directory}/storage"
     (directory / "storage").mkdir()
     zookeeper = KazooClient(stack.zk)
@@ -346,11 +353,11 @@ def real_world(stack: LocalStack, directory: Path, series: str = "2.2") -> Itera
         {series: FlinkDistribution(distribution.version, str(distribution.home), str(distribution.python))},
         storage,
         stack.zk,
-        zookeeper_root="/flink-contract",
+        zookeeper_root=root,
         zookeeper_session_timeout_s=4.0,
         java_options=("-XX:TieredStopAtLevel=1",),
     )
-    flink = FlinkAdapter(zookeeper, storage, zookeeper_root="/flink-contract")
+    flink = FlinkAdapter(zookeeper, storage, zookeeper_root=root)
     processes = RealProcesses(directory / "sandboxes")
     world = World(flink, FlinkRenderer(settings), processes, storage, real=True, series=series)
     world.silent_flink = lambda: FlinkAdapter(KazooClient(stack.zk), storage)  # never started: it cannot answer
