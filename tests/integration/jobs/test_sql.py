@@ -48,3 +48,14 @@ def test_a_script_keeps_its_state_over_a_restart_and_a_rescale_at_another_parall
     assert (rescaled.job_id, job.view.tasks("jm")) == (upgraded.job_id, managers)
     job.complete()
     job.delete()
+
+
+@pytest.mark.parametrize("series", ["1.20", "2.3"])
+def test_the_same_script_runs_on_other_versions(made: World, series: str) -> None:
+    job = sql_job(made, f"sql-{series.replace('.', '-')}", flinkVersion=series, onDelete="cancel")
+    job.put()
+
+    job.progresses()
+
+    assert job.runs(1).flink_version == series
+    job.delete()
