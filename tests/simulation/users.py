@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model import ids
 from reconciler.model.events import RawSpec
-from reconciler.model.record import SpecRef
+from reconciler.model.record import Lifecycle, SpecRef
 from reconciler.model.spec import JobSpec
 from state.memory import MemoryStore, Node
 
@@ -104,11 +104,14 @@ class Users:
         self._world.sim.after(seconds, self.show_tree)
 
     def all_known(self) -> bool:
-        """True when the operator has seen the present node of every job."""
-        records = {name: self._world.monitor.record(name) for name in self._mine}
-        return all(
-            record is not None and record.seen.czxid == self._mine[name].czxid for name, record in records.items()
-        )
+        """True when the operator has seen the present node of every job, and every delete."""
+        for name in self.names:
+            record, node = self._world.monitor.record(name), self._mine.get(name)
+            if node is not None and (record is None or record.seen.czxid != node.czxid):
+                return False
+            if node is None and record is not None and record.lifecycle not in (Lifecycle.DELETING, Lifecycle.DELETED):
+                return False
+        return True
 
     def show_tree(self) -> None:
         if self._world.tree_is_away:
