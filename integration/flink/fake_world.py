@@ -294,6 +294,9 @@ class FakeWorld:
 
     def _rescaled(self, cluster: Cluster) -> None:
         """The adaptive scheduler restarts the tasks from the latest checkpoint; nobody counts that as a failure."""
+        if cluster.job is not None and cluster.job.state is not JobState.RUNNING:
+            self._deploy(cluster)  # it waits for slots, and may need fewer now
+            return
         self._interrupt(cluster, "rescaled")
         if cluster.job is not None:
             cluster.job.restarts -= 1
