@@ -42,9 +42,9 @@ SUITES = {
     ),
     "simulation": Suite(5, (_pytest("tests/simulation"),)),
     "unit": Suite(2, (_pytest("tests/unit"),)),
-    "contract": Suite(5, (_pytest("tests/contract"),)),
-    "stack": Suite(12, (_pytest("tests/integration"),)),
-    "e2e": Suite(8, (_pytest("-s", "tests/e2e"),)),
+    "contract": Suite(8, (_pytest("tests/contract"),)),
+    "stack": Suite(18, (_pytest("tests/integration"),)),
+    "e2e": Suite(10, (_pytest("-s", "tests/e2e"),)),
 }
 
 
