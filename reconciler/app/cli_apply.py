@@ -23,6 +23,9 @@ from reconciler.model.spec import JOB_NAME_MAX, JobSpec
 from reconciler.model.spec_parse import SpecInvalid, check_job_name, parse_document, parse_spec
 from reconciler.ports import VersionConflict
 
+MAX_FILE_BYTES = 1 << 20
+"""More than any spec may have, comments included; a device or a log must not fill the memory first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -119,7 +122,7 @@ def read(file: str, name: str | None) -> Document:
     if file == "-":
         if name is None:
             raise Problem("standard input has no name; add --name NAME", USAGE)
-        text, label = _decode(sys.stdin.buffer.read(), "standard input"), "standard input"
+        text, label = _decode(sys.stdin.buffer.read(MAX_FILE_BYTES + 1), "standard input"), "standard input"
     else:
         text, label = _decode(_bytes(Path(file)), file), file
         name = name or Path(file).stem
@@ -133,12 +136,17 @@ def read(file: str, name: str | None) -> Document:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise Problem(f"cannot read {path}: {error.strerror}; name a YAML or JSON file with -f") from None
 
 
 def _decode(data: bytes, label: str) -> str:
+    if len(data) > MAX_FILE_BYTES:
+        raise Problem(
+            f"{label} is larger than {MAX_FILE_BYTES >> 10} KiB, so it is no job's spec; name another file with -f"
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -172,3 +172,10 @@ def test_validate_writes_nothing_and_checks_every_file(world: World) -> None:
     assert f"{good}: valid" in both.stdout
     assert f"error: {bad}: x: there is no field" in both.stderr
     assert world.opened == []
+
+
+def test_a_device_or_a_log_is_refused_before_it_fills_the_memory(world: World) -> None:
+    result = world.weir("apply", "-f", "/dev/zero", "--name", "orders")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: /dev/zero is larger than 1024 KiB")
