@@ -182,6 +182,8 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
         _retry_stop(turn, operation.error or "no reason given")
     elif state is OperationState.IN_PROGRESS:
         turn.wait(f"{what}; it is being written")
+    elif state is OperationState.COMPLETED and _runs_on(turn, flink):
+        _retry_stop(turn, "its savepoint is complete, but the job runs on: its JobManager was lost in between")
     elif state is OperationState.COMPLETED:
         turn.wait(f"{what}; it is complete, waiting until the job has finished")
     elif turn.now < ending.not_before:
@@ -195,6 +197,16 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
     else:
         named = flink.job_state.value if flink.job_state else "not started"
         turn.wait(f"{what}; the job is {named}, waiting until it runs")
+
+
+def _runs_on(turn: Turn, flink: FlinkObservation) -> bool:
+    """The savepoint lies in its directory, but the new JobManager knows nothing of the stop: it never ends."""
+    written = [s.time for s in turn.record.snapshots if s.trigger_id == turn.ending.trigger_id]
+    if not written or flink.job_state is not JobState.RUNNING or not flink.vertices_running:
+        return False
+    due = max(written) + turn.policy.stop_retry_s
+    turn.wake(due)
+    return turn.now >= due
 
 
 def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> bool:
