@@ -21,6 +21,7 @@ from typing import Any
 
 import structlog
 
+from reconciler.clocks import not_ahead
 from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
@@ -350,9 +351,13 @@ class Loop:
         log.warning("commit.unclear", job=entry.name, error=event.error, reread=event.reread)
         entry.acknowledge = [*pending.acknowledge, *entry.acknowledge]
         self._launcher.settle(entry.name, pending.launches, applied=False)
+        if event.too_large:
+            self._leave_alone(entry, f"what has to be remembered of this job is too large: {event.error}", self._now())
+            return
         entry.status = None
         if event.reread:
-            entry.adopt(event.stored.record if event.stored else None, event.stored.version if event.stored else None)
+            stored = event.stored
+            entry.adopt(not_ahead(stored.record, self._now()) if stored else None, stored.version if stored else None)
             self._takeover.ask_about(entry)
         else:
             entry.stale = True
