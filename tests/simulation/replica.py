@@ -198,7 +198,8 @@ class Leadership:
         if isinstance(event, TaskUpdate):
             at = max(at, self._task_at.get(event.task_id, 0.0) + 1e-6)
             fate = world.fate_of_update()
-            if fate == "lost":
+            # What only the master knows (UNREACHABLE, GONE) comes once, and is lost with the stream only.
+            if fate == "lost" and (event.uuid is not None or event.reason == "REASON_RECONCILIATION"):
                 world.sim.say("fault", f"lost on its way: {event.task_id} {event.state}")
                 return
             self._task_at[event.task_id] = at

@@ -89,6 +89,8 @@ class Users:
 
     def hide_tree(self) -> None:
         """The desired tree is gone from view: a wrong chroot, an ACL, a mistake (fault 13)."""
+        if not self.all_known():
+            return
         self._world.sim.say("user", "the desired tree disappears")
         self._world.tree_is_away = True
         self._hidden = self._world.tree.jobs
