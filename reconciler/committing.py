@@ -23,6 +23,7 @@ from reconciler.ports import (
     Renderer,
     Store,
     StoreError,
+    ValueTooLarge,
 )
 from reconciler.report import timestamp
 
@@ -172,6 +173,8 @@ def _commit(store: Store, fence: Fence, change: JobChange, token: int) -> Event:
         return Committed(change.name, token, store.commit(fence, change))
     except Fenced as error:
         return Committed(change.name, token, None, str(error), fenced=True)
+    except ValueTooLarge as error:
+        return Committed(change.name, token, None, str(error), too_large=True)
     except StoreError as error:
         return _reread(store, change.name, token, f"{type(error).__name__}: {error}")
 

@@ -108,7 +108,9 @@ def _desired(facts: Facts) -> Iterator[tuple[str, str]]:
     if job.raw is None:
         yield "version", "none: it was deleted"
         return
-    said = {True: "accepted", False: "refused; the last valid version goes on", None: "not taken up yet"}[job.accepted]
+    before = job.status is not None and job.status.generation > 0
+    refused = "refused; the last valid version goes on" if before else "refused; nothing runs yet"
+    said = {True: "accepted", False: refused, None: "not taken up yet"}[job.accepted]
     yield "version", f"{job.raw.ref.version}, {said}"
     if job.accepted is False and job.status and not job.errors:
         yield "error", job.status.error or ""

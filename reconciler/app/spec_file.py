@@ -25,6 +25,7 @@ _TEXT_FIELDS = frozenset({"flinkVersion"})
 _MAX_NODES = 20_000
 """Aliases may make a small file huge; a spec has some dozens of nodes."""
 
+_MAX_DIGITS = 400
 _INT = re.compile(r"-?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _TAG = "tag:yaml.org,2002:"
@@ -127,6 +128,8 @@ class _Reader:
                 return text.lower() == "true"
             meant = text.lower() in ("yes", "on")
             self._report(node, path, f"{text} is {str(meant).lower()} to YAML", f"write {str(meant).lower()}; {quotes}")
+        elif kind == "int" and len(text) > _MAX_DIGITS:
+            self._report(node, path, "is a number with thousands of digits, which cannot be read")
         elif kind == "int" and _INT.fullmatch(text):
             return int(text)
         elif kind in ("int", "float") and _FLOAT.fullmatch(text) and math.isfinite(float(text)):

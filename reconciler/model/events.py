@@ -157,6 +157,8 @@ class Committed:
     version: int | None
     error: str | None = None
     fenced: bool = False
+    too_large: bool = False
+    """Nothing was written, and trying again changes nothing."""
     reread: bool = False
     """After an unclear or conflicting write: `stored` is what is really there now (None: no record)."""
     stored: StoredRecord | None = None

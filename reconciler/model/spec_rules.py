@@ -207,6 +207,20 @@ def _slots(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: A
         )
 
 
+MAX_TASK_MANAGERS = 1000
+"""All tasks of a job stand in one record, and a znode holds less than 1 MiB (fault 16)."""
+
+
+def _size(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    count = spec.task_managers()
+    if count > MAX_TASK_MANAGERS:
+        yield problem(
+            "taskManager.replicas" if spec.task_manager.replicas is not None else "job.parallelism",
+            f"{count} TaskManagers are more than the {MAX_TASK_MANAGERS} that one job may have",
+            "give each TaskManager more slots (taskManager.slots)",
+        )
+
+
 def _strategies(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
     for path, name, have in (
         ("restart.strategy", spec.restart.strategy, limits.restart_strategies),
@@ -270,6 +284,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
         _resources,
     ),
     (("job.parallelism", "taskManager.slots", "taskManager.replicas"), _slots),
+    (("taskManager.replicas", "taskManager.slots", "job.parallelism"), _size),
     (("restart.strategy", "placement.strategy", "placement.role"), _strategies),
     (("placement.constraints",), _constraints),
     (("restart.initialBackoff", "restart.maxBackoff"), _backoff),

@@ -435,3 +435,11 @@ def test_f50_a_spec_that_was_cut_off_anywhere_is_refused(length: int) -> None:
     if length < len(data):
         with pytest.raises(SpecInvalid):
             parse_spec("orders", data[:length])
+
+
+def test_f16_more_taskmanagers_than_a_record_can_hold_are_refused_with_what_to_do() -> None:
+    found = only({"job": {"parallelism": 32768}, "taskManager": {"slots": 2}})
+
+    assert found.path == "job.parallelism"
+    assert "16384 TaskManagers" in found.message
+    assert "slots" in (found.hint or "")
