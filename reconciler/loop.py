@@ -193,8 +193,8 @@ class Loop:
             self._stop(problem)  # nothing was launched under this id: the next leader may try again
         elif problem is not None:
             self._halt(problem)
-        if isinstance(event, ev.RecordsLoaded) and self._takeover.records_loaded:
-            self._read_desired()
+        if self._takeover.registered and not self._takeover.acting:
+            self._read_desired()  # not before: what an agent could take is asked of the master
         self._go_on()
 
     def _go_on(self) -> None:
@@ -311,8 +311,10 @@ class Loop:
     def _on_mistake(self, entry: JobEntry, error: Exception, now: float) -> None:
         """A mistake of ours about one job must not end the loop, and with it every other job."""
         self.mistakes += 1
-        log.exception("job.mistake", job=entry.name)
-        self._leave_alone(entry, f"a mistake in weir, please report it: {type(error).__name__}: {error}"[:500], now)
+        why = f"a mistake in weir, please report it: {type(error).__name__}: {error}"[:500]
+        if entry.status is None or entry.status.why != why:  # told once, not at every poll
+            log.exception("job.mistake", job=entry.name)
+        self._leave_alone(entry, why, now)
 
     def _leave_alone(self, entry: JobEntry, why: str, now: float) -> None:
         """Its tasks go on running and nothing is done for it; the next event or resync tries again (fault 12)."""
@@ -390,7 +392,7 @@ class Loop:
         return self._parts.clock.now()
 
     def _read_desired(self) -> None:
-        if self._takeover.records_loaded:
+        if self._takeover.registered:
             self._desired.read(self.jobs)
 
     def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:

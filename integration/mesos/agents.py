@@ -1,7 +1,8 @@
 """How large the agents are, so that a task which no agent could ever take is refused at the door.
 
-Read from the leading master's `/slaves` (Mesos docs, "Operator HTTP endpoints"). No answer is no
-limit: a master that is busy must not make a valid spec invalid.
+Read from the leading master's `/slaves` (Mesos docs, "Operator HTTP endpoints"). A master that does
+not tell is no limit: one that is busy, or tells us nothing, must not make a valid spec invalid. But
+right after a change of leader nobody knows anything yet, and what was refused before must not slip in.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ class LargestAgent:
     mem_on: str
 
 
+class AgentsNotKnownYet(Exception):
+    """No master was found so far, or no agent has registered with it: ask again soon."""
+
+
 class Agents:
     """Asks the master that `master` names ("host:port"), at most every `FRESH_S` seconds."""
 
@@ -40,10 +45,10 @@ class Agents:
         self._asked_at = float("-inf")
 
     def largest(self) -> LargestAgent | None:
-        """None when the master does not answer, or has no agent at all."""
+        """None when the master does not tell. Raises AgentsNotKnownYet."""
         if time.monotonic() - self._asked_at >= FRESH_S:
-            self._asked_at = time.monotonic()
             self._known = self._ask()
+            self._asked_at = time.monotonic()
         return self._known
 
     def close(self) -> None:
@@ -52,14 +57,14 @@ class Agents:
     def _ask(self) -> LargestAgent | None:
         master = self._master()
         if master is None:
-            return None
+            raise AgentsNotKnownYet("no leading Mesos master was found yet")
         try:
             agents: list[dict[str, Any]] = (
                 self._client.get(f"http://{master}/slaves").raise_for_status().json()["slaves"]
             )
             active = [agent for agent in agents if agent.get("active", True)]
             if not active:
-                return None
+                raise AgentsNotKnownYet("no agent has registered with the Mesos master yet")
             cpus = max(active, key=lambda agent: float(agent["resources"]["cpus"]))
             mem = max(active, key=lambda agent: float(agent["resources"]["mem"]))
             return LargestAgent(

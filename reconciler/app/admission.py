@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from integration.flink.sql_job import plan
-from integration.mesos.agents import LargestAgent
+from integration.mesos.agents import AgentsNotKnownYet, LargestAgent
 from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_parse import SpecInvalid, SpecLimits, parse_spec
@@ -82,7 +82,13 @@ def resources(largest: Callable[[], LargestAgent | None]) -> Check:
     """A task that is larger than every agent would never be placed, and the job was stopped for it."""
 
     def checked(spec: JobSpec) -> Sequence[SpecError]:
-        agent = largest()
+        try:
+            agent = largest()
+        except AgentsNotKnownYet as unknown:
+            hint = "it is looked at again within half a minute; the job goes on as it is until then"
+            return (
+                SpecError(path="", message=f"whether an agent could take its tasks is not known: {unknown}", hint=hint),
+            )
         if agent is None:
             return ()
         found = []

@@ -92,3 +92,12 @@ def test_everything_that_is_wrong_is_one_sentence_for_the_status() -> None:
     assert parsed.error is not None
     assert "job.uri" in parsed.error
     assert "taskManager.cpus" in parsed.error
+
+
+def test_what_nobody_knows_yet_does_not_slip_in() -> None:
+    none = agents(lambda _: httpx.Response(200, json={"slaves": []}))
+
+    (error,) = resources(none.largest)(spec())
+    assert "no agent has registered" in error.message
+    (error,) = resources(Agents(lambda: None).largest)(spec())
+    assert "no leading Mesos master" in error.message
