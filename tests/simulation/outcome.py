@@ -71,6 +71,8 @@ def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | N
     matching = [spec for spec in acceptable if diff_class(generation.spec, spec) is DiffClass.NONE]
     if not matching:
         return "runs another spec than the desired one"
+    if record.savepoint is not None:
+        return "a savepoint is under way"
     cluster = world.flink.clusters.get(generation.cluster_id)
     if cluster is None or cluster.job is None or cluster.job.running_since is None:
         return f"is STABLE, but generation {generation.number} does not run"
