@@ -18,6 +18,8 @@ import structlog
 log = structlog.get_logger("weir.mesos")
 
 FRESH_S = 10.0
+UNKNOWN_S = 1.0
+"""All the jobs of one reading ask; a master that is not there is asked for once."""
 TIMEOUT_S = 3.0
 
 
@@ -43,11 +45,19 @@ class Agents:
         self._client = httpx.Client(timeout=TIMEOUT_S, transport=transport, follow_redirects=True)
         self._known: LargestAgent | None = None
         self._asked_at = float("-inf")
+        self._unknown: AgentsNotKnownYet | None = None
+        self._unknown_at = float("-inf")
 
     def largest(self) -> LargestAgent | None:
         """None when the master does not tell. Raises AgentsNotKnownYet."""
+        if self._unknown is not None and time.monotonic() - self._unknown_at < UNKNOWN_S:
+            raise self._unknown
         if time.monotonic() - self._asked_at >= FRESH_S:
-            self._known = self._ask()
+            try:
+                self._known, self._unknown = self._ask(), None
+            except AgentsNotKnownYet as unknown:
+                self._unknown, self._unknown_at = unknown, time.monotonic()
+                raise
             self._asked_at = time.monotonic()
         return self._known
 
@@ -70,6 +80,11 @@ class Agents:
             return LargestAgent(
                 float(cpus["resources"]["cpus"]), cpus["hostname"], float(mem["resources"]["mem"]), mem["hostname"]
             )
+        except httpx.TransportError as error:
+            log.info("mesos.agents_unknown", master=master, error=f"{type(error).__name__}: {error}")
+            if self._known is None:
+                raise AgentsNotKnownYet(f"the Mesos master at {master} does not answer") from error
+            return self._known
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.info("mesos.agents_unknown", master=master, error=f"{type(error).__name__}: {error}")
-            return None
+            return self._known

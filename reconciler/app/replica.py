@@ -95,6 +95,12 @@ def check(config: Config) -> Checked:
         )
     except ValueError as error:
         raise ConfigError(f"configuration: flink: {error}") from None
+    for series, item in distributions.items():
+        if item.version != series and not item.version.startswith(f"{series}."):
+            raise ConfigError(
+                f'flink {series}: its full version is "{item.version}", which is not a {series}; '
+                f"correct version=, or name it {'.'.join(item.version.split('.')[:2])}"
+            )
     return Checked(config, config.mesos.master, config.storage.uri, settings)
 
 

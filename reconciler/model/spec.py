@@ -63,7 +63,7 @@ class TaskManager(_Part):
     cpus: Cpus = 1.0
     memory: Memory = 1024
     slots: Annotated[int, Field(ge=1, le=1024)] = 2
-    replicas: Annotated[int, Field(ge=1, le=10000)] | None = None
+    replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class Placement(_Part):

@@ -101,3 +101,21 @@ def test_what_nobody_knows_yet_does_not_slip_in() -> None:
     assert "no agent has registered" in error.message
     (error,) = resources(Agents(lambda: None).largest)(spec())
     assert "no leading Mesos master" in error.message
+
+
+def test_a_master_that_stops_answering_leaves_the_limit_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([httpx.Response(200, json={"slaves": [
+        {"hostname": "agent-1", "active": True, "resources": {"cpus": 4.0, "mem": 1024.0}},
+    ]})])  # fmt: skip
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise httpx.ReadTimeout("slow", request=request) from None
+
+    monkeypatch.setattr("integration.mesos.agents.FRESH_S", 0.0)
+    known = agents(handler)
+    first = known.largest()
+    assert first is not None
+    assert known.largest() == first
