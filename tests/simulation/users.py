@@ -27,6 +27,8 @@ BASE: dict[str, Any] = {
     "restart": {"initialBackoff": "1s", "maxBackoff": "4s"},
 }
 INVALID = (b"{", b"null", b'{"job": {}}', b'{"flinkVersion": "2.2", "job": {"type": "cobol", "uri": "x"}}')
+HELD_S = 45.0
+"""Until every leader has surely seen that the desired tree is back; a delete before that is none."""
 
 
 class Users:
@@ -45,6 +47,7 @@ class Users:
         self.hidden_uids: set[str] = set()
         """Lives that were wanted when the tree disappeared."""
         self._hidden: dict[str, Node] | None = None
+        self._back_at = float("-inf")
         self.names: set[str] = set()
         """Every name that was ever used."""
 
@@ -80,7 +83,7 @@ class Users:
         if not self.exists(name):
             return
         self.show_tree()
-        if not self.all_known():
+        if not self.all_known() or self._world.sim.now < self._back_at + HELD_S:
             return  # a job that is missing from a recreated tree is held until a person confirms
         self._world.sim.say("user", f"deletes {name}")
         self._store.delete_job(name)
@@ -119,6 +122,7 @@ class Users:
         if self._world.tree_is_away:
             self._world.sim.say("user", "the desired tree is back")
             self._world.tree_is_away = False
+            self._back_at = self._world.sim.now
             if self._hidden is None:
                 self._world.tree.create_jobs_node()
                 for name, node in list(self._mine.items()):
