@@ -189,6 +189,22 @@ class World:
             self.fake_now += 0.1
         return self.flink.observe(started.target, triggers, time.time() if self.real else self.fake_now)
 
+    def until_result(self, started: Started, state: str) -> None:
+        """Flink says that a job has ended a moment before its result is stored and its HA data is removed."""
+        deadline = time.monotonic() + (60 if self.real else 2)
+        while time.monotonic() < deadline:
+            self.observe(started)
+            view = self.flink.find_restore_point(self.question(started))
+            if view.terminal == state and not view.ha_metadata:
+                return
+            if self.real:
+                time.sleep(0.1)
+        raise AssertionError(f"no result {state} in time; last seen: {view}")
+
+    def until_restored(self, started: Started) -> FlinkObservation:
+        """Running again, and Flink's statistics have caught up with what it was restored from."""
+        return self.until(started, "restored", lambda seen: seen.vertices_running and seen.restored_from is not None)
+
     def until(
         self, started: Started, what: str, ready: Callable[[FlinkObservation], bool], *triggers: Trigger
     ) -> FlinkObservation:

@@ -201,7 +201,8 @@ def test_stop_restore_failover_and_cancel(world: World) -> None:
     assert view.missing == ("file:/gone/savepoint-1",)
 
     second = world.restored(record, 2, operation.path)
-    seen = world.until_running(second)
+    world.until_running(second)
+    seen = world.until_restored(second)
     assert seen.restored_from == operation.path
     newest = seen.latest_checkpoint_id
     world.kill(second, Role.JOB_MANAGER)
@@ -211,13 +212,14 @@ def test_stop_restore_failover_and_cancel(world: World) -> None:
     assert view.checkpoint_path.endswith(f"{second.generation.job_id}/chk-{view.checkpoint_id}")
 
     second = world.replace_job_manager(second)
-    seen = world.until(second, "running again", lambda seen: seen.vertices_running)
+    seen = world.until_restored(second)
     assert seen.restored_from == view.checkpoint_path
     assert seen.latest_checkpoint_id >= view.checkpoint_id
     world.until_running(second)
 
     world.flink.cancel(second.target)
     world.until(second, "canceled", lambda seen: seen.job_state is JobState.CANCELED)
+    world.until_result(second, "CANCELED")
     world.kill(second)
     view = world.flink.find_restore_point(world.question(second))
     assert (view.terminal, view.ha_metadata) == ("CANCELED", False)

@@ -45,17 +45,19 @@ def test_f61_a_stopped_job_stays_stopped_and_its_savepoint_and_ha_data_are_found
     assert [path for _, path in view.savepoints] == [operation.path]
 
     second = world.restored(record, 2, operation.path)
-    seen = world.until_running(second)
+    world.until_running(second)
+    seen = world.until_restored(second)
     assert seen.restored_from == operation.path
     world.kill(second, Role.JOB_MANAGER)
     view = world.flink.find_restore_point(world.question(second))
     assert (view.ha_metadata, view.terminal) == (True, None)
     assert view.checkpoint_id >= seen.latest_checkpoint_id
     second = world.replace_job_manager(second)
-    seen = world.until(second, "running again", lambda seen: seen.vertices_running)
+    seen = world.until_restored(second)
     assert seen.restored_from == view.checkpoint_path
     world.flink.cancel(second.target)
     world.until(second, "canceled", lambda seen: seen.job_state is JobState.CANCELED)
+    world.until_result(second, "CANCELED")
     world.kill(second)
     resurrected(world, second)
     assert world.flink.find_restore_point(world.question(second)).terminal == "CANCELED"
