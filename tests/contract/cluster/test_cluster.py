@@ -79,6 +79,7 @@ def test_f22_an_unacknowledged_update_comes_again_and_an_acknowledged_one_does_n
     scheduler = world.scheduler()
     scheduler.start()
     kept = scheduler.run()
+    world.let_pass(2.0)  # until its acknowledgement has gone by way of the master to the agent
     scheduler.acknowledging = False
     (forgotten,) = scheduler.launch(SLEEP)
     first = world.wait(lambda: [u for u in scheduler.updates(forgotten.task_id) if u.uuid])[0]
