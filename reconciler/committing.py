@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from reconciler.jobs import JobEntry, Launch, Pending
+from reconciler.jobs import JobEntry, Launch, Pending, same_status
 from reconciler.model.decision import Decision, EmitEvent
 from reconciler.model.events import Committed, EffectDone, Event, StoredRecord, TaskUpdate, UnreadableRecord
 from reconciler.model.record import AgentAttribute, Record, TaskPhase
@@ -69,6 +69,12 @@ class Committer:
         """Persist a status only; nothing waits for it."""
         pending = Pending(self._token(), entry.record, (), (), (), status, record_written=False)
         self._send(entry, pending, JobChange(entry.name, entry.record, entry.version, status, write_record=False))
+
+    def leave_alone(self, entry: JobEntry, why: str, now: float) -> None:
+        """Its tasks go on running and nothing is done for it; the next event or resync tries again (fault 12)."""
+        said = Status(lifecycle="BLOCKED", why=why, error=why, leader_epoch=self._fence.epoch, time=timestamp(now))
+        if entry.pending is None and not same_status(entry.status, said):
+            self.commit_status(entry, said)
 
     def forget(self, entry: JobEntry) -> None:
         """Remove what was written about a name that never became, or no longer is, a job."""

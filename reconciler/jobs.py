@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.decision import Desired, Effect
-from reconciler.model.events import FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
+from reconciler.model.events import EffectDone, FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
 from reconciler.model.observation import FlinkObservation, Observation, RestoreView, TaskObservation
 from reconciler.model.record import Lifecycle, Record, Role, Task
 from reconciler.model.resources import PORTS, Sibling, TaskInfo, TaskRequest
@@ -135,6 +135,19 @@ class JobEntry:
             self._sample_restarts(seen)
         elif self.unreachable_since is None:
             self.unreachable_since = seen.at
+        return True
+
+    def note_effect(self, event: EffectDone) -> bool:
+        """What an ended call proves by itself; False when only looking again can tell."""
+        kind, _, rest = event.key.partition("/")
+        if kind == "cleanup" and event.error is None:
+            self.cleaned.add(rest)
+        elif kind == "dispose" and (event.error is None or event.refused):
+            self.disposed.add(rest)
+        elif kind == "rescale" and event.refused:
+            self.rescale_refused = event.error
+        else:
+            return False
         return True
 
     def _sample_restarts(self, seen: FlinkObservation) -> None:

@@ -15,12 +15,12 @@ or past its own deadline) neither persists nor releases anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
+from reconciler.calls import MesosCalls
 from reconciler.clocks import not_ahead
 from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.decide import decide
@@ -31,13 +31,12 @@ from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
 from reconciler.model.resources import Assignment
-from reconciler.model.status import Status
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
 from reconciler.placing import Placer
 from reconciler.polling import Poller
-from reconciler.ports import Cluster, Lease, PortError
-from reconciler.report import running_job_managers, status_of, timestamp
+from reconciler.ports import Lease
+from reconciler.report import running_job_managers, status_of
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
 
@@ -64,12 +63,13 @@ class Loop:
         self._acted = True
         self._timers = Timers()
         submit = parts.runner.submit
-        self._offers = OfferBook(OfferCalls(self._decline, self._call("suppress"), self._call("revive")))
+        self._calls = MesosCalls(parts.cluster, submit)
+        self._offers = OfferBook(OfferCalls(self._calls.decline, self._calls.suppress, self._calls.revive))
         self._effects = Effects(parts.cluster, parts.flink, parts.policy, submit)
         self._desired = DesiredView(parts.store, parts.parse, submit)
-        self._takeover = TakeOver(parts.store, parts.cluster, lease.fence, self._timers, submit, sink)
+        self._takeover = TakeOver(parts.store, parts.cluster, self._calls, lease.fence, self._timers, submit, sink)
         self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
-        self._launcher = Launcher(parts.cluster, submit, self._decline)
+        self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
         self._placer = Placer(parts.placement, self._offers, self._timers)
         self._handlers = self._dispatch()
@@ -170,18 +170,11 @@ class Loop:
             log.warning("effect.failed", job=event.job, effect=event.key, error=event.error)
         if entry is None:
             return
-        kind, _, rest = event.key.partition("/")
-        if kind == "accept" and event.error is not None:
+        kind = event.key.partition("/")[0]
+        if entry.note_effect(event):
+            self._dirty.add(entry.name)
+        elif kind == "accept" and event.error is not None:
             self._takeover.ask_about(entry)
-        elif kind == "cleanup" and event.error is None:
-            entry.cleaned.add(rest)
-            self._dirty.add(entry.name)
-        elif kind == "dispose" and (event.error is None or event.refused):
-            entry.disposed.add(rest)
-            self._dirty.add(entry.name)
-        elif kind == "rescale" and event.refused:
-            entry.rescale_refused = event.error
-            self._dirty.add(entry.name)
         elif kind in ("stop", "savepoint", "cancel", "rescale"):
             self._poller.plan(entry)
 
@@ -258,7 +251,7 @@ class Loop:
                 continue
             if entry.quarantined is not None:
                 why = f"the record is unreadable: {entry.quarantined}; restore it from a backup"
-                self._leave_alone(entry, why, now)
+                self._committer.leave_alone(entry, why, now)
             elif entry.stale:
                 self._committer.reread(entry)
             else:
@@ -314,15 +307,7 @@ class Loop:
         why = f"a mistake in weir, please report it: {type(error).__name__}: {error}"[:500]
         if entry.status is None or entry.status.why != why:  # told once, not at every poll
             log.exception("job.mistake", job=entry.name)
-        self._leave_alone(entry, why, now)
-
-    def _leave_alone(self, entry: JobEntry, why: str, now: float) -> None:
-        """Its tasks go on running and nothing is done for it; the next event or resync tries again (fault 12)."""
-        said = Status(
-            lifecycle="BLOCKED", why=why, error=why, leader_epoch=self._lease.fence.epoch, time=timestamp(now)
-        )
-        if entry.pending is None and not same_status(entry.status, said):
-            self._committer.commit_status(entry, said)
+        self._committer.leave_alone(entry, why, now)
 
     # Releasing
 
@@ -354,7 +339,8 @@ class Loop:
         entry.acknowledge = [*pending.acknowledge, *entry.acknowledge]
         self._launcher.settle(entry.name, pending.launches, applied=False)
         if event.too_large:
-            self._leave_alone(entry, f"what has to be remembered of this job is too large: {event.error}", self._now())
+            why = f"what has to be remembered of this job is too large: {event.error}"
+            self._committer.leave_alone(entry, why, self._now())
             return
         entry.status = None
         if event.reread:
@@ -369,7 +355,7 @@ class Loop:
         """What was decided is persisted: now, and only now, the world is told (S4)."""
         now, may_act = self._now(), self._lease.may_act()
         for update in pending.acknowledge:
-            self._call("acknowledge", update)()
+            self._calls.acknowledge(update)
         self._launcher.settle(entry.name, pending.launches, applied=may_act)
         if not may_act:
             self._dirty.add(entry.name)
@@ -395,13 +381,6 @@ class Loop:
         if self._takeover.registered:
             self._desired.read(self.jobs)
 
-    def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
-        self._call("decline", offer_ids, refuse_s)()
-
-    def _call(self, method: str, *args: object) -> Callable[[], None]:
-        """A call to Mesos on its lane; what is lost with a connection is asked for again by level."""
-        return partial(self._parts.runner.submit, "mesos", partial(_quietly, self._parts.cluster, method, args))
-
     def _halt(self, why: str) -> None:
         self.halted = True
         self._stop(why)
@@ -410,10 +389,3 @@ class Loop:
         if self.stopped is None:
             self.stopped = why
             log.warning("loop.stopped", why=why)
-
-
-def _quietly(cluster: Cluster, method: str, args: Sequence[object]) -> None:
-    try:
-        getattr(cluster, method)(*args)
-    except PortError as error:
-        log.info("mesos.call_failed", call=method, error=str(error))

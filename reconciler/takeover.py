@@ -16,6 +16,7 @@ from functools import partial
 
 import structlog
 
+from reconciler.calls import MesosCalls
 from reconciler.clocks import not_ahead
 from reconciler.jobs import JobEntry
 from reconciler.model import ids
@@ -29,7 +30,7 @@ from reconciler.model.events import (
     TaskUpdate,
     UnreadableRecord,
 )
-from reconciler.ports import Cluster, EventSink, Fence, Fenced, PortError, Store, StoreError
+from reconciler.ports import Cluster, EventSink, Fence, Fenced, Store, StoreError
 from reconciler.timers import Timers
 
 log = structlog.get_logger("weir.takeover")
@@ -37,7 +38,7 @@ log = structlog.get_logger("weir.takeover")
 IMPLICIT_EVERY_S = 900.0
 ASK_FIRST_S = 1.0
 ASK_LONGEST_S = 15.0
-BATCH = 500
+UNKNOWN_GRACE_S = 10.0
 
 
 class TakeOver:
@@ -47,6 +48,7 @@ class TakeOver:
         self,
         store: Store,
         cluster: Cluster,
+        calls: MesosCalls,
         fence: Fence,
         timers: Timers,
         submit: Callable[[str, Callable[[], Event | None]], None],
@@ -54,6 +56,7 @@ class TakeOver:
     ) -> None:
         self._store = store
         self._cluster = cluster
+        self._calls = calls
         self._fence = fence
         self._timers = timers
         self._submit = submit
@@ -121,7 +124,7 @@ class TakeOver:
         else:
             self.registered = True
         if self.acting:
-            self._ask(_placed(jobs.values()))
+            self._calls.reconcile(_placed(jobs.values()))
             self._timers.set("implicit", now)
         return None
 
@@ -131,7 +134,7 @@ class TakeOver:
         self.since = now
         for entry in jobs.values():
             entry.unanswered = {task.task_id for task in entry.record.tasks if task.task_id} if entry.record else set()
-        self._ask(_placed(jobs.values()))
+        self._calls.reconcile(_placed(jobs.values()))
         self._timers.set("ask", now + ASK_FIRST_S)
         self._timers.set("implicit", now)
         log.info("takeover.acting", epoch=self._fence.epoch, jobs=len(jobs))
@@ -141,27 +144,26 @@ class TakeOver:
         left = [(task, agent) for task, agent in _placed(jobs.values()) if _owner_waits(jobs, task)]
         if not left:
             return
-        self._ask(left)
+        self._calls.reconcile(left)
         self._ask_after = min(self._ask_after * 2, ASK_LONGEST_S)
         self._timers.set("ask", now + self._ask_after)
 
     def ask_implicitly(self, now: float) -> None:
-        self._submit("mesos", partial(_quietly, partial(self._cluster.reconcile, [])))
+        self._calls.reconcile_implicitly()
         self._timers.set("implicit", now + IMPLICIT_EVERY_S)
 
     def ask_about_all(self, jobs: Mapping[str, JobEntry]) -> None:
         """Nobody knows which calls were made: let Mesos say what runs."""
-        self._ask(_placed(jobs.values()))
+        self._calls.reconcile(_placed(jobs.values()))
 
     def ask_about(self, entry: JobEntry) -> None:
         """A launch that may not have been sent: let Mesos say."""
-        self._ask(_placed([entry]))
+        self._calls.reconcile(_placed([entry]))
 
     def unknown_task(self, update: TaskUpdate, entry: JobEntry | None) -> None:
         """A task that no record names. Killed only if that is proved to be right; else left alone (fault 28)."""
         if update.state.dead:
-            if update.uuid is not None:
-                self._submit("mesos", partial(_quietly, partial(self._cluster.acknowledge, update)))
+            self._calls.acknowledge(update)
             return
         name = ids.parse_task_id(update.task_id)
         record = entry.record if entry is not None else None
@@ -172,9 +174,8 @@ class TakeOver:
         older = name.uid == record.uid and name.generation < record.next_generation - 1
         if buried or older:
             log.warning("task.unknown_killed", task_id=update.task_id, buried=buried)
-            self._submit("mesos", partial(_quietly, partial(self._cluster.kill, update.task_id, update.agent_id, 10.0)))
-            if update.uuid is not None:
-                self._submit("mesos", partial(_quietly, partial(self._cluster.acknowledge, update)))
+            self._calls.kill(update.task_id, update.agent_id, UNKNOWN_GRACE_S)
+            self._calls.acknowledge(update)
         elif name.uid == record.uid and (
             name.generation >= record.next_generation or name.attempt >= record.next_attempt
         ):
@@ -182,11 +183,6 @@ class TakeOver:
             entry.newer_task = update.task_id
         else:
             log.warning("task.unknown", task_id=update.task_id, state=update.state.value)
-
-    def _ask(self, tasks: list[tuple[str, str | None]]) -> None:
-        for start in range(0, len(tasks), BATCH):
-            batch = tasks[start : start + BATCH]
-            self._submit("mesos", partial(_quietly, partial(self._cluster.reconcile, batch)))
 
 
 def _placed(entries: object) -> list[tuple[str, str | None]]:
@@ -201,14 +197,6 @@ def _owner_waits(jobs: Mapping[str, JobEntry], task_id: str) -> bool:
     name = ids.parse_task_id(task_id)
     entry = jobs.get(name.job) if name is not None else None
     return entry is not None and task_id in entry.unanswered
-
-
-def _quietly(call: Callable[[], None]) -> None:
-    """A call to Mesos that is repeated by level, not by the caller."""
-    try:
-        call()
-    except PortError as error:
-        log.info("mesos.call_failed", error=str(error))
 
 
 def _load(store: Store) -> Event:

@@ -174,9 +174,7 @@ class Replica:
         checks += [job_files, sql_script] if jobs.check_files else []
         policy = Policy(
             storage=self._checked.storage,
-            flink_versions=frozenset(self._checked.flink.distributions),
             restart_strategies=self._restart,
-            placement_strategies=frozenset(self._placement),
             lost_grace_s=jobs.lost_grace_s,
         )
         admission = Admission(limits, checks)

@@ -29,10 +29,7 @@ class Policy:
 
     storage: str
     """URI of a durable directory that every agent reaches: checkpoints, HA data, default savepoints."""
-    flink_versions: frozenset[str] = frozenset()
-    """Versions (`major.minor`) that the operator has a distribution for."""
     restart_strategies: Mapping[str, RestartStrategy] = field(default_factory=dict)
-    placement_strategies: frozenset[str] = frozenset({"spread"})
     lost_grace_s: float = 10.0
     """How long an unreachable TaskManager is waited for before it is replaced."""
     kill_retry_s: float = 10.0

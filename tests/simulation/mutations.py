@@ -53,8 +53,7 @@ def acknowledge_at_once(patch: Patch) -> None:
     shipped = Loop._on_update
 
     def hasty(self: Loop, update: TaskUpdate) -> None:
-        if update.uuid is not None:
-            self._call("acknowledge", update)()
+        self._calls.acknowledge(update)
         shipped(self, replace(update, uuid=None))
 
     patch.setattr(Loop, "_dispatch", _redirected(Loop._dispatch, hasty))

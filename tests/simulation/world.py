@@ -109,9 +109,8 @@ class World:
         restart = {"exponential-delay": ExponentialDelay(), "broken": BrokenRestart(self.rng)}
         self.placement: dict[str, PlacementStrategy] = {"spread": Spread(), "broken": BrokenPlacement(self.rng)}
         self.policy = Policy(
-            storage="file:///storage", flink_versions=frozenset({"2.2"}), restart_strategies=restart,
-            placement_strategies=frozenset(self.placement), lost_grace_s=5.0, kill_retry_s=5.0, stop_patience_s=20.0,
-            stop_retry_s=4.0,
+            storage="file:///storage", restart_strategies=restart, lost_grace_s=5.0, kill_retry_s=5.0,
+            stop_patience_s=20.0, stop_retry_s=4.0,
         )  # fmt: skip
         limits = SpecLimits(
             flink_versions=frozenset({"2.2"}),

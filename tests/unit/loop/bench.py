@@ -110,9 +110,7 @@ class Leader:
             restart_strategies=frozenset({"exponential-delay"}),
             placement_strategies=frozenset({"spread"}),
         )
-        policy = Policy(
-            "file:///storage", frozenset({"2.2"}), restart_strategies={"exponential-delay": ExponentialDelay()}
-        )
+        policy = Policy("file:///storage", restart_strategies={"exponential-delay": ExponentialDelay()})
         store = LoggedStore(world, self.session)
         parts = Parts(
             store, self.cluster, world.flink, RENDERER, self, self, policy, Admission(limits).parse,
