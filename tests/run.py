@@ -30,6 +30,11 @@ def _pytest(*args: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "pytest", "-q", *args)
 
 
+def _real(*args: str) -> tuple[str, ...]:
+    """Real servers on a shared machine: a test that fails is run once more, and the summary names it as RERUN."""
+    return _pytest("--reruns", "1", "-rR", *args)
+
+
 SUITES = {
     "check": Suite(
         2,
@@ -42,9 +47,9 @@ SUITES = {
     ),
     "simulation": Suite(5, (_pytest("tests/simulation"),)),
     "unit": Suite(2, (_pytest("tests/unit"),)),
-    "contract": Suite(8, (_pytest("tests/contract"),)),
-    "stack": Suite(18, (_pytest("tests/integration"),)),
-    "e2e": Suite(10, (_pytest("-s", "tests/e2e"),)),
+    "contract": Suite(8, (_real("tests/contract"),)),
+    "stack": Suite(18, (_real("tests/integration"),)),
+    "e2e": Suite(10, (_real("-s", "tests/e2e"),)),
 }
 
 
