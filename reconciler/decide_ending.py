@@ -101,6 +101,7 @@ def _trigger(turn: Turn, reason: EndReason, attempt: int) -> tuple[str, str]:
 def follow(turn: Turn) -> None:
     """Go on with the ending that the record names."""
     flink = turn.flink()
+    decide_snapshots.note_completed(turn, flink)
     _note_terminal(turn, flink)
     operation = _operation(turn, flink)
     if operation is not None and operation.path is not None:
@@ -214,8 +215,10 @@ def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation 
     for a delete, whose final savepoint somebody asked for.
     """
     ending = turn.ending
-    if ending.reason is EndReason.DELETE or operation is not None:
+    if ending.reason is EndReason.DELETE:
         return False
+    if operation is not None and operation.state in (OperationState.IN_PROGRESS, OperationState.FAILED):
+        return False  # one may still write its savepoint, the other is answered by a new attempt
     if flink is not None and flink.job_state is JobState.RUNNING:
         return False
     if flink is None and not turn.generation.checkpointed:
@@ -266,7 +269,7 @@ def _no_longer_wanted(turn: Turn) -> bool:
 
 def _finish(turn: Turn) -> None:
     """The old generation has ended and its restore point is in the record: what comes next may start."""
-    restore, reason = turn.ending.restore, turn.ending.reason
+    old, restore, reason = turn.generation, turn.ending.restore, turn.ending.reason
     turn.event(f"{reason.value}_ENDED", f"generation {turn.generation.number} ended: {_origin(restore)}")
     _forget_generation(turn)
     if reason is EndReason.DELETE or turn.deletion_wanted:
@@ -276,7 +279,9 @@ def _finish(turn: Turn) -> None:
         turn.update(resume=restore)
         turn.wait("suspended" + (f"; will resume from {restore.path}" if restore else ""))
     else:
-        decide_running.start_generation(turn, restore, rollback=reason is EndReason.ROLLBACK)
+        decide_running.start_generation(turn, restore, rollback=reason is EndReason.ROLLBACK or old.rollback)
+        if reason is EndReason.RESTART and diff_class(old.spec, turn.target) <= DiffClass.IGNORE:
+            turn.update_generation(judged_since=decide_health.tried_since(old), late=old.late)
         turn.wait(f"starting generation {turn.generation.number}")
 
 
@@ -287,6 +292,9 @@ def _origin(restore: Snapshot | None) -> str:
 def _forget_generation(turn: Turn) -> None:
     decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
     retire(turn)
+    pending = turn.record.savepoint
+    if pending is not None and pending.reason != "periodic":
+        turn.event("SAVEPOINT_FAILED", "its generation ended before it was complete; ask again", warning=True)
     turn.update(generation=None, savepoint=None)
 
 

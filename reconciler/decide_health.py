@@ -6,10 +6,13 @@ does when that is not enough; each restart goes through the job's restart strate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler import decide_ending
 from reconciler.decide_tasks import NAMES
+from reconciler.diff import DiffClass, diff_class
 from reconciler.model.observation import FlinkObservation, JobState, TaskState
-from reconciler.model.record import EndMode, EndReason, Lifecycle, Role
+from reconciler.model.record import EndMode, EndReason, Generation, Lifecycle, Role
 from reconciler.restarts import charge
 from reconciler.turn import Turn
 
@@ -28,9 +31,9 @@ def restart_if_unhealthy(turn: Turn, flink: FlinkObservation | None) -> bool:
 
 def _unhealthy(turn: Turn, flink: FlinkObservation) -> str | None:
     health = turn.generation.spec.health
-    samples = [(at, count) for at, count in turn.seen.flink_restarts if at >= turn.now - health.restart_window]
-    if samples and samples[-1][1] - samples[0][1] >= health.max_restarts:
-        return f"Flink restarted the job {samples[-1][1] - samples[0][1]} times within {health.restart_window:g} s"
+    restarts = _restarts_within(turn.seen.flink_restarts, turn.now - health.restart_window)
+    if restarts >= health.max_restarts:
+        return f"Flink restarted the job {restarts} times within {health.restart_window:g} s"
     since = turn.generation.running_since
     if health.checkpoint_stall is None or since is None or flink.job_state is not JobState.RUNNING:
         return None
@@ -40,10 +43,18 @@ def _unhealthy(turn: Turn, flink: FlinkObservation) -> str | None:
     return f"no checkpoint was completed for {health.checkpoint_stall:g} s" if turn.now >= due else None
 
 
+def _restarts_within(samples: Sequence[tuple[float, int]], start: float) -> int:
+    """How much the count has grown since `start`; a sample is there for each time it changed."""
+    if not samples:
+        return 0
+    before = [count for at, count in samples if at < start]
+    return samples[-1][1] - (before[-1] if before else samples[0][1])
+
+
 def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
     """A TaskManager that runs but never registers with the JobManager is replaced (a launch time-out)."""
-    if flink is None or flink.job_state is None:
-        return
+    if flink is None or flink.job_state in (None, JobState.INITIALIZING):
+        return  # it does not say yet which TaskManagers it has
     timeout = turn.generation.spec.health.launch_timeout
     for task in turn.tasks(Role.TASK_MANAGER):
         seen = turn.task_seen(task)
@@ -51,7 +62,8 @@ def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
             continue
         if task.task_id in flink.task_managers:
             continue
-        due = seen.since + timeout
+        # A JobManager that was restarted knows no TaskManager yet: they get the time-out once more.
+        due = max(seen.since, turn.seen.unregistered_since.get(task.task_id or "", turn.now)) + timeout
         turn.wake(due)
         if turn.now >= due:
             said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
@@ -60,14 +72,27 @@ def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
             charge(turn, said, task.agent_id)
 
 
+def tried_since(generation: Generation) -> float:
+    """Since when this generation's spec has been tried, over all restarts."""
+    return generation.started_at if generation.judged_since is None else generation.judged_since
+
+
+def _was_stable(turn: Turn) -> bool:
+    """What runs was STABLE before; a field that only tells the operator how to behave makes it no other job."""
+    stable = turn.record.stable_spec
+    return stable is not None and diff_class(stable, turn.generation.spec) <= DiffClass.IGNORE
+
+
 def judge_readiness(turn: Turn) -> bool:
     """Not STABLE in time: told once, and rolled back if the spec asks for it. True when it is being rolled back."""
     generation, record = turn.generation, turn.record
     if generation.late or record.lifecycle in (Lifecycle.STABLE, Lifecycle.ROLLED_BACK):
         return False
-    if record.stable_spec == generation.spec and not generation.rollback:
+    if generation.scaling_since is not None:
+        return False  # the job runs on as it was until the rescale is done, however long that waits for offers
+    if not generation.rollback and _was_stable(turn):
         return False
-    due = turn.waited_since(generation.started_at) + generation.spec.health.readiness_timeout
+    due = turn.waited_since(tried_since(generation)) + generation.spec.health.readiness_timeout
     if turn.now < due:
         turn.wake(due)
         return False

@@ -11,14 +11,14 @@ from dataclasses import replace
 from reconciler import decide_running, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model.observation import JobState
-from reconciler.model.record import EndMode, Snapshot, SnapshotKind
+from reconciler.model.record import EndMode, EndReason, Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
 
 def determine(turn: Turn) -> None:
     """Find the newest state of the ended generation and persist it, before anything starts from it."""
     generation, ending = turn.generation, turn.ending
-    if ending.mode is EndMode.CANCEL or _stateless_change(turn):
+    if _stateless(turn):
         turn.update_ending(restore_known=True, restore=None)  # stateless: the spec says so explicitly
         return
     stopped_with = [s for s in turn.record.snapshots if s.trigger_id == ending.trigger_id and s.trigger_id]
@@ -78,10 +78,17 @@ def _told_where(turn: Turn) -> bool:
     return True
 
 
-def _stateless_change(turn: Turn) -> bool:
-    """A changed spec that says stateless starts empty; an unchanged one that failed keeps its state."""
-    changed = diff_class(turn.generation.spec, turn.target) >= DiffClass.SCALE
-    return changed and turn.spec.job.upgrade_mode == "stateless" and not turn.deletion_wanted
+def _stateless(turn: Turn) -> bool:
+    """A changed spec that says stateless starts empty; an unchanged one that failed keeps its state.
+
+    What counts is what the spec says when the generation has ended: a cancel that was begun under
+    `stateless` leaves its checkpoints, and they are used if nobody wants to start empty any more (S2).
+    """
+    if turn.deletion_wanted or turn.ending.reason is EndReason.DELETE:
+        return turn.ending.mode is EndMode.CANCEL
+    if turn.spec.job.upgrade_mode != "stateless":
+        return False
+    return turn.ending.mode is EndMode.CANCEL or diff_class(turn.generation.spec, turn.target) >= DiffClass.SCALE
 
 
 def _remember(turn: Turn, found: list[Snapshot]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from reconciler import decide_ending, decide_health, decide_scaling, decide_snapshots, decide_tasks
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model import ids
@@ -14,7 +16,7 @@ from reconciler.model.record import (
     Snapshot,
     SnapshotKind,
 )
-from reconciler.restarts import charge
+from reconciler.restarts import EXHAUSTED, charge
 from reconciler.turn import Turn
 
 # Starting
@@ -69,11 +71,12 @@ def keep(turn: Turn) -> None:
         if flink.job_state is not None and flink.job_state.terminal:
             _ended_by_itself(turn, flink)
             return
+    decide_snapshots.note_completed(turn, flink)
     decide_snapshots.clean_up(turn, flink)
     if _leave_for_spec(turn, flink):
         return
     if turn.record.blocked is not None:
-        turn.wait(turn.record.blocked_why)
+        _stay_blocked(turn)
         return
     if decide_scaling.follow(turn, flink):
         return
@@ -149,13 +152,20 @@ def _at_rest(turn: Turn) -> None:
         if turn.record.blocked is None:
             decide_ending.begin(turn, EndReason.RESTART, f"the job is {generation.terminal}", EndMode.NONE)
         else:
-            turn.wait(turn.record.blocked_why)
+            _stay_blocked(turn)
         return
     decide_tasks.kill_generation(turn, "the job has finished")
     decide_ending.retire(turn)
     turn.wait("finished")
     if turn.spec.job.state == "running" and diff_class(generation.spec, turn.target) >= DiffClass.SCALE:
         decide_ending.begin(turn, EndReason.UPGRADE, "changed after it had finished", EndMode.NONE)
+
+
+def _stay_blocked(turn: Turn) -> None:
+    """A spec whose restarts are used up is rolled back all the same, once its readiness time-out is over."""
+    why = turn.record.blocked_why
+    if turn.record.blocked != EXHAUSTED or not decide_health.judge_readiness(turn):
+        turn.wait(why)
 
 
 def _reopen_without_ha(turn: Turn) -> None:
@@ -174,7 +184,7 @@ def _reopen_without_ha(turn: Turn) -> None:
 def checkpointing_on(generation: Generation) -> bool:
     """True when the configuration asks for checkpoints; a job may also ask in its own code."""
     interval = generation.spec.flink_configuration.get("execution.checkpointing.interval", "0")
-    return interval.strip() not in ("", "0", "0s", "0ms")
+    return re.fullmatch(r"\s*0*\s*[a-zµ]*\s*", str(interval)) is None
 
 
 def stable(turn: Turn) -> bool:

@@ -24,7 +24,7 @@ def possible(flink: FlinkObservation | None) -> bool:
 def begin(turn: Turn, wanted: JobSpec) -> None:
     """The generation's spec is the wanted one from now on: TaskManagers are added for it."""
     before = turn.generation.spec
-    turn.update_generation(spec=wanted, scaling_since=turn.now, rescaled=True)
+    turn.update_generation(spec=wanted, scaling_since=turn.now, rescaled=True, late=False)
     turn.event(
         "RESCALE_BEGUN",
         f"generation {turn.generation.number}: parallelism {before.job.parallelism} → {wanted.job.parallelism}, "
@@ -49,7 +49,7 @@ def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
     if flink is None:
         return False
     if flink.parallelism == wanted and flink.vertices_running:
-        turn.update_generation(scaling_since=None)
+        turn.update_generation(scaling_since=None, judged_since=turn.now)
         turn.event("RESCALED", f"generation {generation.number} runs with parallelism {wanted}, without a restart")
         return False
     turn.emit(RescaleJob(generation.job_id, wanted))

@@ -31,12 +31,28 @@ def take(turn: Turn, flink: FlinkObservation | None) -> None:
 
 
 def in_flight(turn: Turn, flink: FlinkObservation | None) -> bool:
-    """True while Flink writes a savepoint that an upgrade has to wait for (fault 55)."""
+    """True while Flink writes, or is about to be asked for, a savepoint that an upgrade has to wait for (fault 55).
+
+    One that failed and waits for its next attempt delays nothing.
+    """
     pending = turn.record.savepoint
     if pending is None or flink is None:
         return False
     operation = flink.operations.get(pending.trigger_id)
-    return operation is not None and operation.state is OperationState.IN_PROGRESS
+    if operation is None or operation.state is OperationState.UNKNOWN:
+        return turn.now >= pending.not_before and flink.job_state is JobState.RUNNING and flink.vertices_running
+    return operation.state is OperationState.IN_PROGRESS
+
+
+def note_completed(turn: Turn, flink: FlinkObservation | None) -> None:
+    """A savepoint that is complete is on record, before anything else is decided about its generation."""
+    pending = turn.record.savepoint
+    if pending is None or flink is None:
+        return
+    operation = flink.operations.get(pending.trigger_id)
+    if operation is not None and operation.state is OperationState.COMPLETED and operation.path is not None:
+        remember(turn, operation, pending.trigger_id, pending.reason, flink)
+        turn.update(savepoint=None, last_savepoint_at=turn.now)
 
 
 def _begin(turn: Turn) -> None:
@@ -77,10 +93,7 @@ def _due(turn: Turn) -> str | None:
 
 def _follow(turn: Turn, pending: PendingSavepoint, flink: FlinkObservation) -> None:
     operation = flink.operations.get(pending.trigger_id)
-    if operation is not None and operation.state is OperationState.COMPLETED and operation.path is not None:
-        remember(turn, operation, pending.trigger_id, pending.reason, flink)
-        turn.update(savepoint=None, last_savepoint_at=turn.now)
-    elif operation is not None and operation.state is OperationState.FAILED:
+    if operation is not None and operation.state is OperationState.FAILED:
         _failed(turn, pending, operation.error or "no reason given")
     elif operation is not None and operation.state is OperationState.IN_PROGRESS:
         turn.wait("running; a savepoint is being written")

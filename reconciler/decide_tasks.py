@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir
 from reconciler.model.observation import RestoreView, TaskObservation, TaskState
-from reconciler.model.record import Generation, Role, Task, TaskPhase
+from reconciler.model.record import EndMode, Generation, Role, Task, TaskPhase
 from reconciler.report import leads
 from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
@@ -57,7 +57,7 @@ def _matters(turn: Turn, task: Task) -> bool:
         generation is not None
         and task.generation == generation.number
         and generation.terminal is None
-        and generation.ending is None
+        and (generation.ending is None or generation.ending.mode is EndMode.SAVEPOINT)
     )
 
 
@@ -119,6 +119,7 @@ def _may_launch_job_manager(turn: Turn) -> bool:
     # Beside one that lives, another is a standby: it starts nothing by itself. One that only waits for
     # an offer proves nothing.
     alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.placed and task.kill_since is None]
+    alive = [task for task in alive if (seen := turn.task_seen(task)) is None or not seen.state.unclear]
     if generation.job_managers_launched < generation.spec.job_manager.replicas or alive:
         return True
     view = turn.seen.restore
@@ -181,6 +182,12 @@ def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
     if turn.now < due:
         turn.wake(due)
         turn.wait(f"{NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}; waiting for its agent")
+        return
+    if task.role is Role.JOB_MANAGER and not _may_launch_job_manager(turn):
+        turn.wait(
+            f"{NAMES[task.role]} {task.index} on {task.hostname} is {seen.state.value}, and its HA metadata is not "
+            "there for another one; waiting for its agent"
+        )
         return
     turn.event(
         "TASK_UNREACHABLE",

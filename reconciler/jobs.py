@@ -67,6 +67,7 @@ class JobEntry:
     disposed: set[str] = field(default_factory=set)
     rescale_refused: str | None = None
     flink_restarts: tuple[tuple[float, int], ...] = ()
+    unregistered: dict[str, float] = field(default_factory=dict)
     newer_task: str | None = None
     """A live task of this job that its record cannot know: the record was restored from an old backup."""
     pending: Pending | None = None
@@ -103,6 +104,7 @@ class JobEntry:
             rescale_refused=self.rescale_refused,
             flink_restarts=self.flink_restarts,
             newer_task=self.newer_task,
+            unregistered_since=self.unregistered,
         )
 
     def adopt(self, record: Record | None, version: int | None) -> None:
@@ -113,7 +115,12 @@ class JobEntry:
         self.unanswered &= known
         job_id = record.generation.job_id if record and record.generation else None
         if self.flink is not None and self.flink.job_id != job_id:
-            self.flink, self.unreachable_since, self.rescale_refused, self.flink_restarts = None, None, None, ()
+            self.forget_flink()
+            self.rescale_refused, self.flink_restarts = None, ()
+
+    def forget_flink(self) -> None:
+        """No JobManager runs: what the last one said is not about the next."""
+        self.flink, self.unreachable_since, self.unregistered = None, None, {}
 
     def note_update(self, update: TaskUpdate, now: float) -> None:
         """A status of one of this job's tasks. An equal state keeps its time; a death is final (fault 21)."""
@@ -131,6 +138,7 @@ class JobEntry:
         seen = event.observation
         if seen.reachable:
             self.unreachable_since = None
+            self._note_registered(seen)
             self.flink = seen
             self._sample_restarts(seen)
         elif self.unreachable_since is None:
@@ -149,6 +157,16 @@ class JobEntry:
         else:
             return False
         return True
+
+    def _note_registered(self, seen: FlinkObservation) -> None:
+        """Since when this JobManager has not named a TaskManager; another one, also an elected standby, starts anew."""
+        same = self.flink is not None and self.flink.leader_url == seen.leader_url and seen.job_state is not None
+        before = self.unregistered if same else {}
+        self.unregistered = {
+            task.task_id: before.get(task.task_id, seen.at)
+            for task in (self.record.tasks if self.record else ())
+            if task.role is Role.TASK_MANAGER and task.task_id and task.task_id not in seen.task_managers
+        }
 
     def _sample_restarts(self, seen: FlinkObservation) -> None:
         """Keep (time, count) where the count changed; a count that fell is another JobManager's."""

@@ -19,8 +19,11 @@ def name(turn: Turn) -> None:
     if after is not before:
         turn.update(lifecycle=after)
         turn.event(after.value, turn.why or after.value.lower())
+    if after is Lifecycle.ROLLED_BACK and turn.generation.rollback:
+        turn.update_generation(rollback=False)  # done: what fails later is restarted like any other job
     if after is Lifecycle.STABLE and turn.record.stable_spec != turn.generation.spec:
-        turn.update(stable_spec=turn.generation.spec)
+        reached = turn.generation.scaling_since is None  # while it is rescaled it is STABLE as it was
+        turn.update(stable_spec=turn.generation.spec if reached else turn.record.stable_spec)
 
 
 def _name(turn: Turn) -> Lifecycle:

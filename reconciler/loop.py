@@ -144,7 +144,7 @@ class Loop:
             if update.uuid is not None:
                 entry.acknowledge.append(update)
             if entry.record is not None and not running_job_managers(entry.record, entry.observation()):
-                entry.flink, entry.unreachable_since = None, None
+                entry.forget_flink()
         if entry is not None:
             self._dirty.add(entry.name)
 

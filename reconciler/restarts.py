@@ -41,6 +41,8 @@ def charge(turn: Turn, reason: str, agent_id: str | None = None) -> None:
     recent = () if before.gave_up else before.recent
     counted = replace(counted, attempt=attempt, recent=(*recent, now)[-RECENT_KEPT:], gave_up=False)
     delay, problem = _ask(turn, counted)
+    if delay is None and turn.generation.ending is not None:
+        delay = DEFAULT_DELAY_S  # its last savepoint is still wanted, so its tasks are
     if delay is None:
         turn.update(restarts=replace(counted, gave_up=True, next_at=now, delay=0.0, problem=None))
         if turn.record.blocked is None:

@@ -177,6 +177,8 @@ class Observation:
     flink: FlinkObservation | None = None
     unreachable_since: float | None = None
     """Since when the JobManager has not answered, or None while it does."""
+    unregistered_since: Mapping[str, float] = field(default_factory=dict)
+    """By task id: since when a JobManager has answered without naming this TaskManager."""
     restore: RestoreView | None = None
     """Kept only while decisions go on asking for it, so it is never older than what made them ask."""
     cleaned: frozenset[str] = frozenset()

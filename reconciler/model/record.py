@@ -187,6 +187,8 @@ class Generation:
     """True once this generation completed a checkpoint: from then on it has state of its own to lose."""
     rollback: bool = False
     """Started to get back to the last stable spec."""
+    judged_since: float | None = None
+    """From when `health.readinessTimeout` counts, if not from its start: a restart is no new spec."""
     late: bool = False
     """Not STABLE within `health.readinessTimeout`; told once."""
     scaling_since: float | None = None

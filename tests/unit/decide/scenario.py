@@ -56,6 +56,7 @@ class Scenario:
         self.cleaned: frozenset[str] = frozenset()
         self.complete = True
         self.since = 0.0
+        self.unregistered: dict[str, float] = {}
         self.events: list[str] = []
 
     # What the world says
@@ -81,6 +82,8 @@ class Scenario:
         self.flink = FlinkObservation(
             self.now, True, self.generation.job_id if state else None, state, vertices_running=running, **more
         )
+        missing = {task.task_id for task in self.of(Role.TASK_MANAGER)} - self.flink.task_managers
+        self.unregistered = {name: self.unregistered.get(name, self.now) for name in missing if name}
 
     def silent(self) -> None:
         self.flink = None
@@ -100,6 +103,7 @@ class Scenario:
             unreachable_since=self.unreachable_since,
             restore=self.restore,
             cleaned=self.cleaned,
+            unregistered_since=self.unregistered,
         )
 
     def step(self) -> Decision:

@@ -216,7 +216,13 @@ def test_a_taskmanager_that_never_registers_is_replaced() -> None:
     job.settle()
     job.place()
     job.run_tasks()
-    job.now += 121
+    job.now += 60
+    job.answer(JobState.CREATED, task_managers=frozenset())
+    job.settle()
+    job.now += 61
+    job.answer(JobState.CREATED, task_managers=frozenset())
+    assert effects(job.settle(), KillTask) == [], "it counts from when the JobManager could have named it"
+    job.now += 60
     job.answer(JobState.CREATED, task_managers=frozenset())
     assert len(effects(job.settle(), KillTask)) == 1
     (new,) = [task for task in job.of(Role.TASK_MANAGER) if task.kill_since is None]
