@@ -19,7 +19,7 @@ from integration.local.config import LocalConfig
 from integration.local.stack import LocalStack
 
 Json = dict[str, Any]
-DEADLINE = 20.0
+DEADLINE = 60.0
 _HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
 
 
