@@ -179,6 +179,10 @@ class JobEntry:
     def has_task(self, task_id: str) -> bool:
         return self.record is not None and any(task.task_id == task_id for task in self.record.tasks)
 
+    def has_unplaced(self) -> bool:
+        """True when the persisted record has tasks to place, now or after a back-off."""
+        return self.record is not None and any(not task.placed for task in self.record.tasks)
+
     def settled(self) -> bool:
         """True when nothing is going on, so that looking rarely is enough."""
         return self.record is not None and self.record.lifecycle in _SETTLED

@@ -15,7 +15,7 @@ or past its own deadline) neither persists nor releases anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -60,6 +60,8 @@ class Loop:
         """True when no other replica may take over either, before a person has looked."""
         self.mistakes = 0
         self._dirty: set[str] = set()
+        self._unplaced: set[str] = set()
+        """Jobs that had tasks to place when last looked at: no event costs a look at every job."""
         self._acted = True
         self._timers = Timers()
         submit = parts.runner.submit
@@ -126,7 +128,7 @@ class Loop:
     def _on_offers(self, event: ev.OffersReceived) -> None:
         now = self._now()
         self._offers.add(event.offers, now)
-        self._dirty.update(entry.name for entry in self.jobs.values() if wants(entry, now))
+        self._dirty.update(entry.name for entry in self._wanting(now))
 
     def _on_desired(self, event: ev.DesiredLoaded) -> None:
         self._dirty |= self._desired.take(event, self.jobs)
@@ -242,13 +244,17 @@ class Loop:
             return
         now = self._now()
         decided: list[tuple[JobEntry, Decision]] = []
-        for name in sorted(self._dirty):
+        dirty, self._dirty = sorted(self._dirty), set()
+        for name in dirty:
             entry = self.jobs.get(name)
             if entry is not None and entry.pending is not None:
-                continue  # stays dirty until its commit is known
-            self._dirty.discard(name)
+                self._dirty.add(name)  # until its commit is known
+                continue
+            self._unplaced.discard(name)
             if entry is None:
                 continue
+            if entry.has_unplaced():
+                self._unplaced.add(name)
             if entry.quarantined is not None:
                 why = f"the record is unreadable: {entry.quarantined}; restore it from a backup"
                 self._committer.leave_alone(entry, why, now)
@@ -365,8 +371,12 @@ class Loop:
             self._timers.set_earlier(f"job/{entry.name}", again)
         self._poller.plan(entry)
 
+    def _wanting(self, now: float) -> Iterator[JobEntry]:
+        """Jobs that could use an offer now."""
+        return (entry for name in self._unplaced if (entry := self.jobs.get(name)) is not None and wants(entry, now))
+
     def _settle_offers(self, now: float) -> None:
-        due = self._offers.settle(any(wants(entry, now) for entry in self.jobs.values()), now)
+        due = self._offers.settle(any(True for _ in self._wanting(now)), now)
         if due is not None:
             self._timers.set("offers", due)
         else:

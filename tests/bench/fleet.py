@@ -6,8 +6,7 @@ names and ids, with tasks that the fake Mesos knows, and a new leader takes all 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,7 @@ from reconciler.model.record import Record, SpecRef
 from reconciler.model.resources import TaskInfo
 from reconciler.ports import FlinkTarget, Trigger
 from state.codec import encode_record
-from tests.unit.loop.bench import START, Leader, World, started
+from tests.unit.loop.bench import Leader, World, started
 
 AGENTS = 50
 
@@ -46,8 +45,8 @@ class Fleet(Leader):
     def __init__(self, jobs: int) -> None:
         super().__init__(_world(jobs))
         self.settle()
-        for _ in range(4):
-            self.pass_time(0.5)
+        while any(entry.flink is None for entry in self.loop.jobs.values()):
+            self.pass_time(1.0)
 
     def settle(self) -> None:
         while self.world.mesos.pending or self._events or self._calls or self.world.mesos.step():
@@ -78,14 +77,13 @@ class Fleet(Leader):
 def _world(jobs: int) -> World:
     world = World(agents=0)
     for number in range(AGENTS):
-        world.mesos.add_agent(f"a{number + 1}", cpus=1e6, mem_mb=1e9, ports=((10_000, 60_000),))
+        world.mesos.add_agent(f"a{number + 1}", cpus=1e6, mem_mb=1e9, ports=((31_000, 31_099),))
     first = started(world, taskManager={"replicas": 2})
     entry = first.loop.jobs["orders"]
     assert entry.record is not None and entry.flink is not None
     framework = next(iter(world.mesos.frameworks))
     template, answer = entry.record, entry.flink
     first.die()
-    world.tree.schema  # the layout stays; only jobs are added
     for number in range(jobs - 1):
         _add(world, framework, template, f"job-{number:05d}")
     world.flink = SteadyFlink(answer)  # type: ignore[assignment]
@@ -112,6 +110,3 @@ def _add(world: World, framework: str, template: Record, name: str) -> None:
         info = TaskInfo(task_id, task_id, agent.id, 0.1, 32.0, ("sleep",))
         agent.tasks[task_id] = FakeTask(info, framework, TaskState.RUNNING, TaskState.RUNNING, launched=True)
     tree.put(tree.records, name, encode_record(replace(record, tasks=tuple(tasks))))
-
-
-__all__ = ["START", "Callable", "Fleet", "SteadyFlink", "deque"]
