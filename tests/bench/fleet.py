@@ -29,7 +29,7 @@ class SteadyFlink:
     def __init__(self, answer: FlinkObservation) -> None:
         self._answer = answer
 
-    def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:  # noqa: ARG002
+    def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
         return replace(self._answer, at=now, job_id=target.job_id)
 
     def advance(self, now: float) -> None:
@@ -80,7 +80,8 @@ def _world(jobs: int) -> World:
         world.mesos.add_agent(f"a{number + 1}", cpus=1e6, mem_mb=1e9, ports=((31_000, 31_099),))
     first = started(world, taskManager={"replicas": 2})
     entry = first.loop.jobs["orders"]
-    assert entry.record is not None and entry.flink is not None
+    assert entry.record is not None
+    assert entry.flink is not None
     framework = next(iter(world.mesos.frameworks))
     template, answer = entry.record, entry.flink
     first.die()
@@ -92,7 +93,8 @@ def _world(jobs: int) -> World:
 
 def _add(world: World, framework: str, template: Record, name: str) -> None:
     tree = world.tree
-    assert tree.jobs is not None and template.generation is not None
+    assert tree.jobs is not None
+    assert template.generation is not None
     tree.put(tree.jobs, name, tree.jobs["orders"].data)
     node = tree.jobs[name]
     uid = ids.job_uid(name, node.czxid)
