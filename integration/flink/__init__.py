@@ -6,7 +6,7 @@ config    settings of the operator, and which configuration keys are whose
 render    TaskInfo of a JobManager or TaskManager (`ports.Renderer`)
 rest      the REST client: bounded, timed, with errors of our own
 ha        HA data in ZooKeeper: pointers to checkpoints, the elected JobManager
-storage   directories of checkpoints, savepoints and job results
+storage   checkpoints, savepoints and job results, in a directory or, with s3, in a bucket
 adapter   `ports.Flink` on top of the three
 fake      a Flink in memory that refuses what the real one refuses
 """

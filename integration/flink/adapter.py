@@ -17,6 +17,7 @@ from integration.flink import ha, observe, operations, storage
 from integration.flink.ha import HaData, ZooKeeperSilent
 from integration.flink.observe import Checkpoints
 from integration.flink.rest import NotFound, NotServing, RestClient
+from integration.flink.storage import Storage, Storages
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
 from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, Trigger
@@ -47,10 +48,12 @@ class FlinkAdapter:
         *,
         zookeeper_root: str = "/flink",
         rest: RestClient | None = None,
+        storages: Storage | None = None,
     ) -> None:
         self._rest = rest or RestClient()
         self._ha = HaData(zookeeper, zookeeper_root)
-        self._storage = storage_root.rstrip("/")
+        self._root = storage_root.rstrip("/")
+        self._storage = storages or Storages()
 
     def close(self) -> None:
         self._rest.close()
@@ -170,14 +173,14 @@ class FlinkAdapter:
         if found.path is None:
             return found
         try:
-            return replace(found, checkpoint_id=storage.checkpoint_id(found.path))
+            return replace(found, checkpoint_id=storage.checkpoint_id(self._storage, found.path))
         except storage.StorageError:
             return found
 
     def _from_directory(self, trigger: Trigger, found: Operation) -> Operation:
         """Flink forgets results; the trigger's own directory does not (faults 40, 63)."""
         try:
-            saved = storage.savepoints(trigger.directory)
+            saved = storage.savepoints(self._storage, trigger.directory)
         except storage.StorageError as error:
             return Operation(found.state, error=f"{found.error}; {error}")
         if not saved:
@@ -231,7 +234,7 @@ class FlinkAdapter:
 
     def dispose(self, target: FlinkTarget, path: str) -> None:
         try:
-            operations.dispose(self._rest, target, path)
+            operations.dispose(self._rest, self._storage, target, path)
         except storage.StorageError as error:
             raise FlinkUnreachable(f"storage: {error}") from error
 
@@ -259,13 +262,13 @@ class FlinkAdapter:
             return RestoreView(what.generation, answered=False, error=str(error))
 
     def _find(self, what: FindRestorePoint) -> RestoreView:
-        storage.require_root(self._storage)
+        self._storage.require_root(self._root)
         pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
         own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
-        candidates = [storage.newest_checkpoint(own)]
-        candidates += [_own_checkpoint(ha.resolve(pointer), own) for pointer in pointers or ()]
+        candidates = [storage.newest_checkpoint(self._storage, own)]
+        candidates += [self._own_checkpoint(pointer, own) for pointer in pointers or ()]
         newest = max((found for found in candidates if found is not None), default=None)
-        saved = storage.savepoints(what.trigger_directory) if what.trigger_directory else ()
+        saved = storage.savepoints(self._storage, what.trigger_directory) if what.trigger_directory else ()
         return RestoreView(
             generation=what.generation,
             answered=True,
@@ -273,15 +276,28 @@ class FlinkAdapter:
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,
             savepoints=saved,
-            missing=tuple(path for path in what.paths if not storage.is_complete(path)),
+            missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
             terminal=self._terminal(what.cluster_id, what.job_id),
         )
+
+    def _own_checkpoint(self, pointer: bytes, directory: str) -> tuple[int, str] | None:
+        """A pointer's checkpoint if this generation wrote it and it is complete.
+
+        Right after a restore the pointer names the restore point itself, which is not newer than what is
+        known already.
+        """
+        path = ha.resolve(self._storage, pointer)
+        if path is None or storage.normal(path).rpartition("/")[0] != directory:
+            return None
+        match = _CHECKPOINT_NUMBER.search(path)
+        complete = match is not None and storage.is_complete(self._storage, path)
+        return (int(match[1]), storage.normal(path)) if match and complete else None
 
     def _terminal(self, cluster_id: str, job_id: str) -> str | None:
         """The state in the job result store (Flink docs, "High Availability": JobResultStore)."""
         for name in (f"{job_id}.json", f"{job_id}_DIRTY.json"):
             uri = f"{self._results(cluster_id)}/{name}"
-            data = storage.open_storage(uri).read(uri, 1 << 20)
+            data = self._storage.read(uri, 1 << 20)
             match = _TERMINAL.search(data) if data else None
             if match:
                 return _TERMINAL_NAMES.get(match[1].decode())
@@ -291,26 +307,14 @@ class FlinkAdapter:
         """Storage after ZooKeeper: pointers to files that are gone would make a JobManager exit."""
         try:
             self._ha.remove(cluster_id)
-            for uri in (f"{self._storage}/ha/{cluster_id}", self._results(cluster_id), self._applications(cluster_id)):
-                storage.open_storage(uri).remove(uri)
+            for uri in (f"{self._root}/ha/{cluster_id}", self._results(cluster_id), self._applications(cluster_id)):
+                self._storage.remove(uri)
         except (storage.StorageError, ZooKeeperSilent) as error:
             raise FlinkUnreachable(f"HA data of {cluster_id} is not cleaned up: {error}") from error
         log.info("flink.cleaned_up", job_id=job_id, cluster_id=cluster_id)
 
     def _results(self, cluster_id: str) -> str:
-        return f"{self._storage}/ha/job-result-store/{cluster_id}"
+        return f"{self._root}/ha/job-result-store/{cluster_id}"
 
     def _applications(self, cluster_id: str) -> str:
-        return f"{self._storage}/ha/application-result-store/{cluster_id}"
-
-
-def _own_checkpoint(path: str | None, directory: str) -> tuple[int, str] | None:
-    """A pointer's checkpoint if this generation wrote it and it is complete.
-
-    Right after a restore the pointer names the restore point itself, which is not newer than what is
-    known already.
-    """
-    if path is None or storage.normal(path).rpartition("/")[0] != directory:
-        return None
-    match = _CHECKPOINT_NUMBER.search(path)
-    return (int(match[1]), storage.normal(path)) if match and storage.is_complete(path) else None
+        return f"{self._root}/ha/application-result-store/{cluster_id}"

@@ -38,8 +38,16 @@ class FlinkDistribution:
     """Container image that holds all of these paths, if tasks do not run on the agent's own file system."""
     tarball: str | None = None
     """URI of an archive that the agent's fetcher extracts into every sandbox; `home` is then a path inside it."""
+    plugins: tuple[str, ...] = ()
+    """Flink plugins beside those in `home`: each a JAR or a directory of JARs on the agents (a relative path is one
+    below `home`), or a URI of a JAR for the fetcher."""
 
     def __post_init__(self) -> None:
+        for plugin in self.plugins:
+            if re.search(r"[\x00-\x1f\x7f]", plugin) or plugin.rstrip("/") in ("", "."):
+                raise ValueError(f"plugin {plugin!r} of Flink {self.version} is not a path and not a URI")
+            if "://" in plugin and not plugin.endswith(".jar"):
+                raise ValueError(f"plugin {plugin} of Flink {self.version} is fetched, so it has to be one .jar")
         if self.tarball is not None and self.home.startswith("/"):
             raise ValueError(
                 f"home {self.home} of Flink {self.version} is absolute, but it is the directory inside the tarball "
@@ -47,6 +55,56 @@ class FlinkDistribution:
             )
         if self.tarball is None and not self.home.startswith("/"):
             raise ValueError(f"home {self.home} of Flink {self.version} is relative; write where it is on every agent")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """An object store that speaks S3. Where the credentials are, never what they are.
+
+    The files are on every agent; without them Flink's plugin looks for credentials itself, such as those of
+    the instance. The operator's own are found by boto3 (environment, shared credentials file, instance).
+    """
+
+    endpoint: str | None = None
+    """URL of the store; None: Amazon's of the region."""
+    region: str | None = None
+    path_style: bool = False
+    """Buckets in the path of a URL instead of its host name, as most stores other than Amazon's want it."""
+    access_key_file: str | None = None
+    secret_key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and re.fullmatch(r"https?://[^/\s@]+/?", self.endpoint) is None:
+            raise ValueError(f"endpoint {self.endpoint} is not a URL; write http://HOST:PORT or https://HOST")
+        if (self.access_key_file is None) != (self.secret_key_file is None):
+            raise ValueError("access_key_file and secret_key_file belong together; name both or neither")
+        for name in (self.access_key_file, self.secret_key_file):
+            if name is not None and (not name.startswith("/") or re.search(r"[\x00-\x1f\x7f]", name)):
+                raise ValueError(f"{name} is not an absolute path; the file is read by tasks, on their agents")
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """Keys of Flink's S3 plugins (Flink docs, "Amazon S3"), the same for both of them."""
+        found = {"s3.path.style.access": "true"} if self.path_style else {}
+        if self.endpoint is not None:
+            found["s3.endpoint"] = self.endpoint
+        if self.region is not None:
+            found["s3.endpoint.region"] = self.region
+        return found
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Keys whose values are the contents of files on the agents."""
+        files = {"s3.access-key": self.access_key_file, "s3.secret-key": self.secret_key_file}
+        return {key: file for key, file in files.items() if file is not None}
+
+
+S3_KEY = re.compile(
+    r"^(s3a?|presto\.s3|fs\.s3a?)\."
+    r"(endpoint|endpoint\.region|path[.-]style[.-]access|access[.-]key|secret[.-]key|session\.token|aws\.credentials\.provider)$"
+)
+"""Where the object store is and who asks it: one answer for HA data, checkpoints and savepoints of all jobs.
+A job that reads other buckets sets the keys of these alone (`fs.s3a.bucket.NAME....`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +126,14 @@ class FlinkSettings:
     kill_grace_s: float = 10.0
     configuration: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The operator's defaults for every job; the spec's `flinkConfiguration` is above them."""
+    s3: S3Settings | None = None
+    """The object store, when savepoints or all of storage may be on one."""
 
     def __post_init__(self) -> None:
         for key, why in refused_keys(self.configuration).items():
             raise ValueError(f"configuration {key} cannot be set: {why}")
+        for key in self.refused_for_s3(self.configuration):
+            raise ValueError(f"configuration {key} cannot be set: it follows from storage.s3")
         for key, value in self.configuration.items():
             if SECRET.match(value):
                 raise ValueError(f"configuration {key}: secrets are those of a job; name the secret in its spec")
@@ -79,6 +141,10 @@ class FlinkSettings:
     @property
     def ha_storage(self) -> str:
         return f"{self.storage.rstrip('/')}/ha"
+
+    def refused_for_s3(self, configuration: Mapping[str, str]) -> list[str]:
+        """Keys that would lead a job's state to where the operator does not look for it."""
+        return [key for key in configuration if S3_KEY.match(key)] if self.s3 is not None else []
 
     def distribution(self, version: str) -> FlinkDistribution:
         """The one for a spec's `flinkVersion`; ValueError names those there are."""

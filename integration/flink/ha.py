@@ -22,7 +22,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
-from integration.flink import storage
+from integration.flink.storage import Storage
 
 # A path is preceded by its length, whose last byte may itself be a letter: only known schemes count.
 _SCHEME = rb"(?:file|hdfs|viewfs|s3|s3a|s3n|s3p|gs|oss|abfss?|wasbs?):/"
@@ -109,12 +109,12 @@ def snapshot_path(data: bytes) -> str | None:
     return found[-1].decode("utf-8", "replace") if found else None
 
 
-def resolve(pointer: bytes) -> str | None:
-    """Follow a pointer to its snapshot; None when it cannot be followed. Raises storage.StorageError."""
+def resolve(storage: Storage, pointer: bytes) -> str | None:
+    """Follow a pointer to its snapshot; None when it cannot be followed. Raises StorageError."""
     path = pointer_path(pointer)
     if path is None:
         return snapshot_path(pointer)
-    data = storage.open_storage(path).read(path, _MAX_POINTER_FILE)
+    data = storage.read(path, _MAX_POINTER_FILE)
     return None if data is None else snapshot_path(data)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from integration.flink import storage
 from integration.flink.rest import NotFound, RestClient
+from integration.flink.storage import Storage, is_complete
 from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable
 
 log = structlog.get_logger("weir.flink")
@@ -47,12 +47,12 @@ def _same(now: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     }
 
 
-def dispose(rest: RestClient, target: FlinkTarget, path: str) -> None:
+def dispose(rest: RestClient, storage: Storage, target: FlinkTarget, path: str) -> None:
     """Have the JobManager delete a savepoint with everything it refers to; poll to the end.
 
     An operation that is not polled to its end blocks the JobManager's exit for minutes.
     """
-    if not storage.is_complete(path):
+    if not is_complete(storage, path):
         return
     request = rest.post(target.url, "/savepoint-disposal", {"savepoint-path": path})["request-id"]
     deadline = time.monotonic() + DISPOSAL_TIMEOUT_S

@@ -11,11 +11,12 @@ import ipaddress
 import math
 import shlex
 from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from integration.flink import config, memory
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.program import Program, program_of
-from integration.flink.storage import StorageError, open_storage
+from integration.flink.storage import StorageError, require_supported
 from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import FetchUri, TaskInfo
@@ -43,12 +44,32 @@ printf '%s' "${WEIR_SECRETS:-}" | while read -r key path; do
 done
 umask 022
 [ -z "${WEIR_PROGRAM:-}" ] || printf '%s' "$WEIR_PROGRAM" > weir_program.py
-unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS WEIR_PROGRAM
 case ${FLINK_HOME:-/} in
   /*) ;;
   *) export FLINK_HOME="$sandbox/$FLINK_HOME" FLINK_LIB_DIR="$sandbox/$FLINK_LIB_DIR" \
        FLINK_OPT_DIR="$sandbox/$FLINK_OPT_DIR" FLINK_PLUGINS_DIR="$sandbox/$FLINK_PLUGINS_DIR" ;;
 esac
+if [ -n "${WEIR_PLUGINS:-}" ]; then
+  mkdir -p plugins
+  for each in "$FLINK_PLUGINS_DIR"/*/; do
+    [ ! -d "$each" ] || ln -s "${each%/}" plugins/
+  done
+  printf '%s' "$WEIR_PLUGINS" | while read -r each; do
+    case $each in
+      /*) ;;
+      ./*) each="$sandbox/$each" ;;
+      *) each="$FLINK_HOME/$each" ;;
+    esac
+    [ -r "$each" ] || { echo "weir: the Flink plugin $each cannot be read" >&2; exit 78; }
+    name=${each%/}
+    name=${name##*/}
+    rm -rf "plugins/${name%.jar}"
+    [ -d "$each" ] || { mkdir "plugins/${name%.jar}"; name="${name%.jar}/"; }
+    ln -s "${each%/}" "plugins/$name"
+  done
+  export FLINK_PLUGINS_DIR="$sandbox/plugins"
+fi
+unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS WEIR_PROGRAM WEIR_PLUGINS
 export FLINK_CONF_DIR="$sandbox/conf"
 java=$1
 shift
@@ -108,6 +129,11 @@ class FlinkRenderer:
         """Refuse, with a ValueError that names the field, a spec that `render` could not render."""
         for key, why in config.refused_keys(spec.flink_configuration).items():
             raise ValueError(f"flinkConfiguration {key} cannot be set: {why}")
+        for key in self._settings.refused_for_s3(spec.flink_configuration):
+            raise ValueError(
+                f"flinkConfiguration {key} cannot be set: the operator's storage is found with its own; "
+                "fs.s3a.bucket.NAME.… sets it for other buckets"
+            )
         for key, name in config.unknown_secrets(spec).items():
             raise ValueError(f'flinkConfiguration {key}: there is no "{name}" in secrets')
         distribution = self._settings.distribution(spec.flink_version)
@@ -117,7 +143,7 @@ class FlinkRenderer:
             ("job.initialSavepointPath", spec.job.initial_savepoint_path),
         ):
             try:
-                open_storage(uri or "/")
+                require_supported(uri or "/", s3=self._settings.s3 is not None)
             except StorageError as error:
                 raise ValueError(f"{field}: {error}") from None
         memory.check_memory(spec)
@@ -136,6 +162,11 @@ class FlinkRenderer:
         uris: tuple[FetchUri, ...] = ()
         if distribution.tarball is not None:
             uris = (FetchUri(distribution.tarball, extract=True, cache=True),)
+        uris += tuple(
+            FetchUri(plugin, cache=True, output_file=_name(plugin))
+            for plugin in distribution.plugins
+            if "://" in plugin
+        )
         if task.role is Role.JOB_MANAGER:
             program = program_of(spec, distribution)
             java = self._job_manager(record, generation, task, distribution, program)
@@ -266,6 +297,9 @@ class FlinkRenderer:
             **spec.flink_configuration,
         }
         plain, secrets = config.split_secrets(merged, spec.secrets)
+        if self._settings.s3 is not None:
+            plain |= self._settings.s3.configuration
+            secrets += "".join(f"{key} {file}\n" for key, file in self._settings.s3.secrets.items())
         path = self._settings.path
         if distribution.python is not None:
             path = f"{PurePosixPath(distribution.python).parent}:{path}"
@@ -284,7 +318,12 @@ class FlinkRenderer:
             "WEIR_LOG4J": LOG4J,
             "WEIR_CONFIG": config.to_yaml(plain),
         }
-        return {**env, "WEIR_SECRETS": secrets} if secrets else env
+        if secrets:
+            env["WEIR_SECRETS"] = secrets
+        if distribution.plugins:
+            fetched = (f"./{_name(plugin)}" if "://" in plugin else plugin for plugin in distribution.plugins)
+            env["WEIR_PLUGINS"] = "".join(f"{plugin}\n" for plugin in fetched)
+        return env
 
 
 def _labels(record: Record, generation: Generation, task: Task) -> dict[str, str]:
@@ -326,6 +365,10 @@ def _bind_host(address: str, distribution: FlinkDistribution) -> str:
     except ValueError:
         return "0.0.0.0"
     return address
+
+
+def _name(uri: str) -> str:
+    return PurePosixPath(unquote(urlsplit(uri).path)).name
 
 
 def _variable(name: str) -> str:

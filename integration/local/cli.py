@@ -22,6 +22,7 @@ from integration.local import zkcli
 from integration.local.config import LocalConfig, default_state_dir, load_config
 from integration.local.control import ServiceStatus
 from integration.local.errors import LocalStackError, NotRunning
+from integration.local.flink_plugins import PLUGINS
 from integration.local.packages import ensure_java
 from integration.local.progress import Silent, Terminal
 from integration.local.stack import LocalStack
@@ -89,10 +90,24 @@ def _port(_context: click.Context, _parameter: click.Parameter, value: str | Non
 )
 @click.option("--resources", help='Of each agent, e.g. "cpus:4;mem:4096;disk:10000".')
 @click.option("--flink", "flink_versions", multiple=True, help="Flink version, repeatable.  [default: 2.2]")
+@click.option(
+    "--flink-plugin",
+    "flink_plugins",
+    multiple=True,
+    type=click.Choice(list(PLUGINS)),
+    help="Plugin of Flink, repeatable.",
+)
 @click.option("--no-install", is_flag=True, help="Never install system packages; say the command instead.")
 @click.pass_obj
 @_one_line_errors
-def up(state_dir: Path, /, no_install: bool, flink_versions: tuple[str, ...], **settings: Any) -> None:
+def up(
+    state_dir: Path,
+    /,
+    no_install: bool,
+    flink_versions: tuple[str, ...],
+    flink_plugins: tuple[str, ...],
+    **settings: Any,
+) -> None:
     """Start what does not run yet, and wait until all of it works."""
     began = time.monotonic()
     config = load_config(state_dir) or LocalConfig(state_dir=state_dir)
@@ -102,6 +117,8 @@ def up(state_dir: Path, /, no_install: bool, flink_versions: tuple[str, ...], **
         chosen.setdefault("task_port_base", None)
     if flink_versions:
         chosen["flink_versions"] = flink_versions
+    if flink_plugins:
+        chosen["flink_plugins"] = flink_plugins
     chosen["owner_pid"] = None  # a stack that was started from here belongs to nobody
     config = dataclasses.replace(config, install_packages=not no_install, **chosen)
     stack = LocalStack(config).up(Terminal())

@@ -65,6 +65,7 @@ class LocalConfig:
     master_flags: Mapping[str, str] = field(default_factory=dict)
     agent_flags: Mapping[str, str] = field(default_factory=dict)
     flink_versions: tuple[str, ...] = (DEFAULT_SERIES,)
+    flink_plugins: tuple[str, ...] = ()  # names of `flink_plugins.PLUGINS`, for every version
     cache: Path = field(default_factory=cache_dir)
     install_packages: bool = True
     owner_pid: int | None = None
@@ -98,6 +99,7 @@ class LocalConfig:
             if name in values:
                 values[name] = Path(values[name])
         values["flink_versions"] = tuple(values.get("flink_versions", (DEFAULT_SERIES,)))
+        values["flink_plugins"] = tuple(values.get("flink_plugins", ()))
         return cls(**values)
 
 

@@ -57,7 +57,7 @@ def fetch_kafka(cache: Path | None = None, progress: Progress | None = None, *, 
         Coordinates("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
     )
     name = f"kafka-{KAFKA_VERSION}"
-    return _Entry(cache or cache_dir(), name, wanted, f"Apache Kafka {KAFKA_VERSION}", 46 << 20).fetch(
+    return Entry(cache or cache_dir(), name, wanted, f"Apache Kafka {KAFKA_VERSION}", 46 << 20).fetch(
         progress or Silent(), install=install
     )
 
@@ -75,11 +75,11 @@ def fetch_connector(
         )
     wanted = Coordinates("org.apache.flink", "flink-sql-connector-kafka", version)
     name = f"{wanted.artefact}-{version}"
-    entry = _Entry(cache or cache_dir(), name, (wanted,), f"Flink's Kafka connector {version}", 11 << 20)
+    entry = Entry(cache or cache_dir(), name, (wanted,), f"Flink's Kafka connector {version}", 11 << 20)
     return entry.fetch(progress or Silent(), transitive=False, install=install) / f"{name}.jar"
 
 
-class _Entry:
+class Entry:
     """One directory of the cache."""
 
     def __init__(self, cache: Path, name: str, wanted: Sequence[Coordinates], title: str, size: int) -> None:

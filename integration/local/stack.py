@@ -34,6 +34,7 @@ from integration.local.config import Layout, LocalConfig, load_config
 from integration.local.control import ServiceStatus
 from integration.local.errors import ConfigConflict, LocalStackError, NotRunning, ServiceFailed, UnknownService
 from integration.local.flink_dist import FlinkDistribution, ensure_flink, resolve
+from integration.local.flink_plugins import fetch_plugin
 from integration.local.native_build import build_launchers
 from integration.local.packages import Java, ensure_java, ensure_native, find_java
 from integration.local.processes import STACK_MARK, of_stack, sweep_stack, wait_gone
@@ -125,6 +126,14 @@ class LocalStack:
         """Flink distributions by version."""
         return FlinkVersions(self.config, self._progress)
 
+    def flink_plugins(self, series: str) -> list[Path]:
+        """JARs of the plugins that the stack was configured with, for one series; fetched when they are missing."""
+        config = self.config
+        return [
+            fetch_plugin(name, series, config.cache, self._progress, install=config.install_packages)
+            for name in config.flink_plugins
+        ]
+
     @property
     def storage_dir(self) -> Path:
         """A durable directory that all tasks reach: HA data, checkpoints, savepoints. Survives `down`."""
@@ -178,6 +187,8 @@ class LocalStack:
         ensure_native(progress, install=install)
         launchers = build_launchers(fetch_mesos(self.config.cache, progress), progress)
         flink = {version: self.flink[version] for version in self.config.flink_versions}
+        for each in flink.values():
+            self.flink_plugins(each.series)
         first = next(iter(flink.values()))
         with file_lock(self.state_dir / "up.lock"):
             fresh = self._ensure_supervisor()

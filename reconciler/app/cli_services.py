@@ -41,7 +41,7 @@ class LocalAddresses:
     zk: str
     master: str
     storage: str
-    flink: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    flink: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Distributions, by version as specs name it."""
 
 
@@ -113,6 +113,7 @@ def find_local() -> LocalAddresses | None:
     from integration.local import control
     from integration.local.config import Layout, default_state_dir, load_config
     from integration.local.flink_dist import ensure_flink
+    from integration.local.stack import LocalStack
 
     state_dir = default_state_dir()
     if not (state_dir / "stack.json").exists():
@@ -123,10 +124,18 @@ def find_local() -> LocalAddresses | None:
             return None
         layout = Layout(config)
         installed = [ensure_flink(version, cache=config.cache) for version in config.flink_versions]
+        stack = LocalStack(config)
+        plugins = {each.series: [str(path) for path in stack.flink_plugins(each.series)] for each in installed}
     except Exception:  # a broken local stack must not keep anybody from a real one
         return None
     flink = {
-        each.series: {"version": each.version, "home": str(each.home), "python": str(each.python)} for each in installed
+        each.series: {
+            "version": each.version,
+            "home": str(each.home),
+            "python": str(each.python),
+            "plugins": plugins[each.series],
+        }
+        for each in installed
     }
     return LocalAddresses(state_dir, layout.zk, layout.master_url, layout.storage.as_uri(), flink)
 

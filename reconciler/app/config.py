@@ -53,8 +53,19 @@ class Mesos(_Section):
     secret_file: str | None = None
 
 
+class ObjectStore(_Section):
+    """How an S3 store is reached. The files are on the agents; the operator's own credentials are boto3's business."""
+
+    endpoint: str | None = None
+    region: str | None = None
+    path_style: bool = False
+    access_key_file: str | None = None
+    secret_key_file: str | None = None
+
+
 class Storage(_Section):
     uri: str | None = None
+    s3: ObjectStore | None = None
 
 
 class Distribution(_Section):
@@ -66,6 +77,8 @@ class Distribution(_Section):
     """URI of an archive for the agents' fetcher; `home` is then the directory inside it."""
     image: str | None = None
     """Container image in which `home`, `python` and `java` are paths."""
+    plugins: list[str] = []
+    """Flink plugins beside those in `home`: JARs or directories on agents, or URIs of JARs for the fetcher."""
 
 
 class Flink(_Section):
@@ -150,12 +163,17 @@ def parse_distribution(text: str) -> tuple[str, dict[str, Any]]:
     first, *rest = text.split(",")
     series, separator, home = first.partition("=")
     if not separator or not home:
-        form = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME]"
+        form = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME][,plugin=JAR]..."
         raise ConfigError(f'--flink "{text}": write {form}')
     fields: dict[str, Any] = {"home": home}
     for part in rest:
         key, separator, value = part.partition("=")
+        if key == "plugin" and value:
+            fields.setdefault("plugins", []).append(value)
+            continue
         if key not in ("version", "python", "java", "tarball", "image") or not separator:
-            raise ConfigError(f'--flink "{text}": "{part}" is not one of version=, python=, java=, tarball=, image=')
+            raise ConfigError(
+                f'--flink "{text}": "{part}" is not one of version=, python=, java=, tarball=, image=, plugin='
+            )
         fields[key] = value
     return series, fields

@@ -16,20 +16,22 @@ from importlib.metadata import version
 from os import getpid
 from pathlib import Path
 from threading import Event as Flag
+from urllib.parse import urlsplit
 
 import structlog
 from kazoo.client import KazooClient
 
 from integration.flink.adapter import FlinkAdapter
-from integration.flink.config import FlinkDistribution, FlinkSettings
+from integration.flink.config import FlinkDistribution, FlinkSettings, S3Settings
 from integration.flink.render import FlinkRenderer
+from integration.flink.storage import S3_SCHEMES, StorageError, Storages, require_supported
 from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
 from plugins import notify, registry
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
-from reconciler.app.config import Config, ConfigError
+from reconciler.app.config import Config, ConfigError, Storage
 from reconciler.app.runner import LeaderClock, ThreadRunner
 from reconciler.leadership import contend, drive
 from reconciler.loop import Loop
@@ -66,22 +68,19 @@ def check(config: Config) -> Checked:
             "no durable storage is configured: checkpoints and savepoints need a directory that every agent reaches; "
             "set --storage file:///shared/weir (or WEIR_STORAGE)"
         )
-    scheme = config.storage.uri.partition("://")[0]
-    if "://" in config.storage.uri and scheme != "file":
-        raise ConfigError(
-            f"storage {config.storage.uri}: {scheme} is not supported yet, because the newest checkpoint has to be "
-            "found when no JobManager runs; use file:// with a directory that every agent and replica reaches"
-        )
-    if "://" not in config.storage.uri:
-        raise ConfigError(
-            f"storage {config.storage.uri} is not a URI; write file://{config.storage.uri} for a directory"
-        )
+    s3 = _object_store(config.storage)
     if not config.flink.distributions:
         raise ConfigError("no Flink distribution is configured; set --flink 2.2=/path/to/flink,python=/path/to/python")
     try:
         distributions = {
             series: FlinkDistribution(
-                item.version or series, item.home, item.python, item.java, item.image, item.tarball
+                item.version or series,
+                item.home,
+                item.python,
+                item.java,
+                item.image,
+                item.tarball,
+                tuple(item.plugins),
             )
             for series, item in config.flink.distributions.items()
         }
@@ -92,6 +91,7 @@ def check(config: Config) -> Checked:
             config.flink.zookeeper_root,
             config.flink.zookeeper_session_timeout_s,
             configuration=config.flink.configuration,
+            s3=s3,
         )
     except ValueError as error:
         raise ConfigError(f"configuration: flink: {error}") from None
@@ -102,6 +102,30 @@ def check(config: Config) -> Checked:
                 f"correct version=, or name it {'.'.join(item.version.split('.')[:2])}"
             )
     return Checked(config, config.mesos.master, config.storage.uri, settings)
+
+
+def _object_store(storage: Storage) -> S3Settings | None:
+    """What [storage.s3] says, or its defaults when storage is on S3. Raises ConfigError for what is no storage."""
+    uri, said = storage.uri or "", storage.s3
+    if "://" not in uri:
+        raise ConfigError(f"storage {uri} is not a URI; write file://{uri} for a directory, or s3://bucket/prefix")
+    on_s3 = urlsplit(uri).scheme in S3_SCHEMES
+    try:
+        require_supported(uri, s3=True)
+        s3 = S3Settings(**said.model_dump()) if said is not None else S3Settings()
+    except StorageError as error:
+        raise ConfigError(f"storage {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"configuration: storage.s3: {error}") from None
+    return s3 if on_s3 or said is not None else None
+
+
+def _storages(s3: S3Settings | None) -> Storages:
+    if s3 is None:
+        return Storages()
+    from integration.flink.s3 import S3Storage  # boto3 is large, and most installations have a directory
+
+    return Storages(S3Storage(s3))
 
 
 class Replica:
@@ -115,7 +139,12 @@ class Replica:
         self._client: KazooClient = connect(zookeeper.hosts, session_timeout=zookeeper.session_timeout_s)
         self._store = ZooKeeperStore(self._client, zookeeper.root)
         self._election = ZooKeeperElection(self._client, zookeeper.root, zookeeper.session_timeout_s)
-        self._flink = FlinkAdapter(self._client, checked.storage, zookeeper_root=self._config.flink.zookeeper_root)
+        self._flink = FlinkAdapter(
+            self._client,
+            checked.storage,
+            zookeeper_root=self._config.flink.zookeeper_root,
+            storages=_storages(checked.flink.s3),
+        )
         self._renderer = FlinkRenderer(checked.flink)
         self._restart = registry.load(registry.RESTART)
         self._placement = registry.load(registry.PLACEMENT)

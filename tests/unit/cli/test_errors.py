@@ -40,6 +40,9 @@ def fails(world: World, error: Exception) -> None:
         (["run", "--flink", "2.2"], 2, "write VERSION=HOME"),
         (["run", "--session-timeout", "0.1"], 2, "zookeeper.session_timeout_s"),
         (["run", "--master", "h:5050", "--storage", "/srv"], 2, "write file:///srv"),
+        (["run", "--master", "h:5050", "--storage", "hdfs://nn/weir"], 2, "hdfs://nn/weir: this kind of storage"),
+        (["run", "--master", "h:5050", "--storage", "s3://bucket//weir"], 2, "write s3://bucket/prefix"),
+        (["run", "--master", "h:5050", "--storage", "s3://bucket/weir"], 2, "no Flink distribution is configured"),
     ],
 )
 def test_wrong_usage_is_one_line_with_a_way_on(world: World, args: list[str], code: int, said: str) -> None:

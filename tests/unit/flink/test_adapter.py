@@ -246,7 +246,7 @@ def test_a_directory_that_cannot_be_listed_leaves_the_trigger_unknown_and_says_w
     operation = bench.operation("savepoint_unknown_trigger")
 
     assert operation.state is OperationState.UNKNOWN
-    assert "this kind of storage is not supported yet" in (operation.error or "")
+    assert "has no object store" in (operation.error or "")
 
 
 # Acting

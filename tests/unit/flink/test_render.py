@@ -300,7 +300,7 @@ def test_home_is_absolute_exactly_if_there_is_no_tarball(home: str, tarball: str
         (spec(flinkConfiguration={"env.java.opts.all": "-Da='x"}), "cannot be split"),
         (
             spec(snapshots={"savepointDir": "s3://bucket/sp"}),
-            "snapshots.savepointDir: s3://bucket/sp: this kind of storage",
+            r"snapshots.savepointDir: s3://bucket/sp: .* add a section \[storage.s3\]",
         ),
         (
             spec({"initialSavepointPath": "hdfs:///sp/1"}),
