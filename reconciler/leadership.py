@@ -7,6 +7,7 @@ never argues: it drops everything and stands in line again (faults 5, 6, 35).
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from threading import Event as Flag
 
@@ -16,6 +17,7 @@ from reconciler.loop import Loop
 from reconciler.model.events import Event, Tick
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Clock, Election, Lease, StoreError
+from reconciler.view import Observer, view_of
 
 log = structlog.get_logger("weir.leadership")
 
@@ -48,7 +50,9 @@ def contend(
             log.info("leader.resigned", epoch=lease.fence.epoch, replica=info.replica)
 
 
-def drive(loop: Loop, events: queue.SimpleQueue[Event], clock: Clock, stop: Flag) -> None:
+def drive(
+    loop: Loop, events: queue.SimpleQueue[Event], clock: Clock, stop: Flag, observer: Observer | None = None
+) -> None:
     """Feed the loop from its queue until it stops or the replica does."""
     loop.start()
     while loop.stopped is None and not stop.is_set():
@@ -58,6 +62,9 @@ def drive(loop: Loop, events: queue.SimpleQueue[Event], clock: Clock, stop: Flag
             event: Event = events.get(timeout=wait) if wait > 0 else events.get_nowait()
         except queue.Empty:
             event = Tick()
+        started = time.perf_counter()
         loop.handle(event)
+        if observer is not None:
+            observer.handled(event, time.perf_counter() - started, lambda: view_of(loop, clock.now()))
     if loop.halted:
         raise Halted(loop.stopped)

@@ -30,7 +30,7 @@ from reconciler.jobs import JobEntry, Launch, Pending, same_status, wants
 from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
-from reconciler.model.resources import Assignment
+from reconciler.model.resources import Assignment, Offer
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
 from reconciler.placing import Placer
@@ -91,6 +91,17 @@ class Loop:
     def acting(self) -> bool:
         """True once the take-over is complete."""
         return self._takeover.acting
+
+    @property
+    def may_act(self) -> bool:
+        return self._lease.may_act()
+
+    @property
+    def epoch(self) -> int:
+        return self._lease.fence.epoch
+
+    def open_offers(self) -> tuple[tuple[Offer, float], ...]:
+        return self._offers.since()
 
     # Events
 
@@ -281,6 +292,8 @@ class Loop:
         )
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
+        if self._parts.observer is not None:
+            self._parts.observer.decided(entry.name, decision)
         return decision
 
     def _carry_out(

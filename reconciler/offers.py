@@ -60,6 +60,10 @@ class OfferBook:
     def all(self) -> list[Offer]:
         return [offer for offer, _ in self._offers.values()]
 
+    def since(self) -> tuple[tuple[Offer, float], ...]:
+        """Every offer, with when it came."""
+        return tuple(self._offers.values())
+
     def take(self, offer_ids: Iterable[str]) -> None:
         """These offers are used up."""
         for offer_id in offer_ids:

@@ -9,6 +9,7 @@ from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.policy import Policy
 from reconciler.model.resources import PlacementStrategy
 from reconciler.ports import Clock, Cluster, Flink, Notify, Renderer, Runner, Store
+from reconciler.view import Observer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +26,4 @@ class Parts:
     parse: Callable[[RawSpec], ParsedSpec]
     placement: Mapping[str, PlacementStrategy] = field(default_factory=dict)
     notify: Notify | None = None
+    observer: Observer | None = None

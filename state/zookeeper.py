@@ -136,6 +136,12 @@ class ZooKeeperStore:
         present = partial(self._client.exists_async, f"{self.layout.election}/{contender}")
         return info if self._calls.wait("looking for the leader", present) is not None else None
 
+    def load_replicas(self) -> list[str]:
+        """Names of the replicas that contend, in the order in which they would lead."""
+        nodes = self._read_all("reading the contenders", self.layout.election) or {}
+        ordered = sorted(nodes, key=lambda name: name.rpartition("-")[2])
+        return [nodes[name][0].decode(errors="replace") for name in ordered]
+
     def sync(self) -> None:
         self._sync(self.layout.root)
 

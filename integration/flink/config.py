@@ -20,6 +20,8 @@ from reconciler.model.flink_keys import refusal
 from reconciler.model.record import Generation, Record
 from reconciler.model.spec import JobSpec
 
+REPORTER = "weir"
+"""Name of the metrics reporter that Weir configures."""
 SECRET = re.compile(r"^\$\{secret:([^}]+)\}$")
 
 
@@ -124,6 +126,8 @@ class FlinkSettings:
     path: str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     kill_grace_s: float = 10.0
+    metrics: bool = True
+    """Every process serves its metrics in Prometheus' format, unless the job's `metrics.reporters` says otherwise."""
     configuration: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """The operator's defaults for every job; the spec's `flinkConfiguration` is above them."""
     s3: S3Settings | None = None
@@ -212,6 +216,24 @@ def job_configuration(settings: FlinkSettings, record: Record, generation: Gener
         "execution.submit-failed-job-on-application-error": "true",
         "rest.async.store-duration": "1 d",
         "web.submit.enable": "false",
+    }
+
+
+def exports_metrics(settings: FlinkSettings, spec: JobSpec) -> bool:
+    """False when the operator switched metrics off, or the job lists its own reporters without Weir's."""
+    merged = {**settings.configuration, **spec.flink_configuration}
+    listed = merged.get("metrics.reporters")
+    return settings.metrics and (listed is None or REPORTER in (name.strip() for name in re.split("[,;]", listed)))
+
+
+def metrics_reporter(port: str) -> dict[str, str]:
+    """Flink's own Prometheus reporter on an offered port (Flink docs, "Metric Reporters").
+
+    The rest of `metrics.reporter.weir.*`, such as its filters, is the user's.
+    """
+    return {
+        f"metrics.reporter.{REPORTER}.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
+        f"metrics.reporter.{REPORTER}.port": port,
     }
 
 

@@ -19,11 +19,8 @@ from integration.flink.program import Program, program_of
 from integration.flink.storage import StorageError, require_supported
 from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
-from reconciler.model.resources import FetchUri, TaskInfo
+from reconciler.model.resources import PORTS, FetchUri, TaskInfo
 from reconciler.model.spec import JobSpec
-
-PORTS = {Role.JOB_MANAGER: 3, Role.TASK_MANAGER: 2}
-"""Ports that a task of each role needs, in this order: REST, RPC, blob server; RPC, data."""
 
 JOB_MANAGER_CLASS = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
 TASK_MANAGER_CLASS = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -197,7 +194,7 @@ class FlinkRenderer:
         self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution, program: Program
     ) -> tuple[str, ...]:
         spec, version = generation.spec, flink_version(generation.spec.flink_version)
-        rest, rpc, blob = (str(port) for port in task.ports)
+        rest, rpc, blob, metrics = (str(port) for port in task.ports)
         parts = memory.job_manager_memory(spec.job_manager.memory * memory.MIB, spec.flink_configuration)
         bind = _bind_host(task.address or "", distribution)
         decided = {
@@ -205,6 +202,7 @@ class FlinkRenderer:
             **config.job_configuration(self._settings, record, generation),
             **version.owned,
             **parts.configuration(),
+            **self._reporter(spec, metrics),
             "high-availability.jobmanager.port": rpc,
             "jobmanager.rpc.address": task.address or "",
             "jobmanager.rpc.port": rpc,
@@ -235,11 +233,12 @@ class FlinkRenderer:
 
     def _task_manager(self, generation: Generation, task: Task, distribution: FlinkDistribution) -> tuple[str, ...]:
         spec = generation.spec
-        rpc, data = (str(port) for port in task.ports)
+        rpc, data, metrics = (str(port) for port in task.ports)
         parts = memory.task_manager_memory(spec.task_manager.memory * memory.MIB, spec.flink_configuration)
         decided = {
             **config.high_availability(self._settings, generation.cluster_id),
             **parts.configuration(),
+            **self._reporter(spec, metrics),
             "taskmanager.cpu.cores": str(spec.task_manager.cpus),
             "taskmanager.numberOfTaskSlots": str(spec.task_manager.slots),
             "taskmanager.resource-id": task.task_id or "",
@@ -255,6 +254,13 @@ class FlinkRenderer:
             "--configDir", "conf",
             *config.to_arguments(decided),
         )  # fmt: skip
+
+    def exports_metrics(self, spec: JobSpec) -> bool:
+        """Whether tasks of this spec serve Prometheus metrics on the last of their ports."""
+        return config.exports_metrics(self._settings, spec)
+
+    def _reporter(self, spec: JobSpec, port: str) -> dict[str, str]:
+        return config.metrics_reporter(port) if self.exports_metrics(spec) else {}
 
     def _java(
         self,

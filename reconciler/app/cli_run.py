@@ -36,6 +36,7 @@ _VARIABLES = ("WEIR_ZK", "WEIR_MASTER", "WEIR_STORAGE")
 )
 @click.option("--session-timeout", type=float, metavar="SECONDS", help="Of the ZooKeeper session.  [10]")
 @click.option("--replica", metavar="NAME", help="Name of this replica (WEIR_REPLICA).  [host and pid]")
+@click.option("--api", metavar="HOST:PORT", help="Where HTTP listens, or off (WEIR_API).  [127.0.0.1:8480]")
 @click.option("--log-format", type=click.Choice(["console", "json"]), help="WEIR_LOG_FORMAT.  [console]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="WEIR_LOG_LEVEL.  [info]")
 @click.pass_obj
@@ -74,6 +75,7 @@ def gather(services: Services, path: Path | None, options: Mapping[str, Any]) ->
         ("mesos", "master"): options["master"],
         ("storage", "uri"): options["storage"],
         ("replica", "name"): options["replica"],
+        ("api", "listen"): options["api"],
         ("log", "format"): options["log_format"],
         ("log", "level"): options["log_level"],
     }

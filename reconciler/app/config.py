@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "WEIR_LOST_GRACE_S": ("jobs", "lost_grace_s"),
     "WEIR_LOG_FORMAT": ("log", "format"),
     "WEIR_LOG_LEVEL": ("log", "level"),
+    "WEIR_API": ("api", "listen"),
 }
 """Environment variables, each with the setting that it overrides."""
 
@@ -85,6 +86,8 @@ class Flink(_Section):
     distributions: dict[str, Distribution] = {}
     zookeeper_root: str = "/flink"
     zookeeper_session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
+    metrics: bool = True
+    """Every Flink process serves its own metrics for Prometheus, on one more offered port."""
     configuration: dict[str, str] = {}
     """Defaults for the `flinkConfiguration` of every job."""
 
@@ -107,6 +110,17 @@ class Jobs(_Section):
     max_task_memory_mb: int | None = None
 
 
+class Api(_Section):
+    listen: str = "127.0.0.1:8480"
+    """HOST:PORT of HTTP, or "off". The default port gives way to a free one when it is taken."""
+    advertise: Annotated[str, Field(pattern=r"^https?://[^/?#\s]+$")] | None = None
+    """URL at which other replicas and people reach it, when that is not what it listens on."""
+    tokens_file: str | None = None
+    """Tokens with their roles; without it nobody may act through the API."""
+    anonymous_read: bool = True
+    """False: reading needs a token too. Health endpoints stay open."""
+
+
 class Config(_Section):
     """All settings of one replica."""
 
@@ -117,6 +131,7 @@ class Config(_Section):
     replica: Replica = Replica()
     log: Log = Log()
     jobs: Jobs = Jobs()
+    api: Api = Api()
     notifications: dict[str, dict[str, str]] = {}
     """By notification plugin: its options. None by default; events are in ZooKeeper and in the log anyway."""
 

@@ -3,7 +3,8 @@
 KazooClient ─┬─ ZooKeeperElection ── contend ─ per epoch ─┬─ Loop
              └─ ZooKeeperStore ───────────────────────────┤
 MasterDetector ─ MesosCluster ────────────────────────────┤
-FlinkAdapter, FlinkRenderer, plugins ─────────────────────┘
+FlinkAdapter, FlinkRenderer, plugins ─────────────────────┤
+ApiServer (own thread) ──── reads ──── Monitor ───────────┘
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib.metadata import version
 from os import getpid
 from pathlib import Path
 from threading import Event as Flag
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
@@ -29,9 +31,13 @@ from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
+from integration.mesos.inventory import Inventory
 from plugins import notify, registry
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
+from reconciler.app.api.server import OFF, ApiServer
 from reconciler.app.config import Config, ConfigError, Storage
+from reconciler.app.monitoring.measured import measured_cluster, measured_flink, measured_store
+from reconciler.app.monitoring.monitor import Monitor
 from reconciler.app.runner import LeaderClock, ThreadRunner
 from reconciler.leadership import contend, drive
 from reconciler.loop import Loop
@@ -45,6 +51,9 @@ from reconciler.report import timestamp
 from state.client import connect
 from state.election import ZooKeeperElection
 from state.zookeeper import ZooKeeperStore
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = structlog.get_logger("weir.replica")
 
@@ -90,6 +99,7 @@ def check(config: Config) -> Checked:
             config.zookeeper.hosts,
             config.flink.zookeeper_root,
             config.flink.zookeeper_session_timeout_s,
+            metrics=config.flink.metrics,
             configuration=config.flink.configuration,
             s3=s3,
         )
@@ -148,22 +158,33 @@ class Replica:
         self._renderer = FlinkRenderer(checked.flink)
         self._restart = registry.load(registry.RESTART)
         self._placement = registry.load(registry.PLACEMENT)
+        self._monitor = Monitor()
         try:
             self._notifier = notify.build(self._config.notifications)
         except registry.PluginError as error:
             raise ConfigError(f"configuration: notifications: {error}") from None
+        settings = self._config.api
+        self._api = ApiServer(settings, self._application) if settings.listen != OFF else None
 
     def run(self) -> None:
         """Until `stop` is called. Raises Halted when a person is needed."""
         self._store.ensure_layout()
         info = LeaderInfo(
-            replica=self._config.replica.name, host=socket.gethostname(), pid=getpid(), version=version("weir")
+            replica=self._config.replica.name,
+            host=socket.gethostname(),
+            pid=getpid(),
+            version=version("weir"),
+            api=self._api.url if self._api is not None else None,
         )
-        log.info("replica.started", replica=info.replica, zk=self._config.zookeeper.hosts)
+        log.info("replica.started", replica=info.replica, zk=self._config.zookeeper.hosts, api=info.api)
+        if self._api is not None:
+            self._api.start()
         try:
             contend(self._election, info, self._lead, self.stop_requested, self.stop_requested.wait)
         finally:
             self._election.stop()
+            if self._api is not None:
+                self._api.stop()
             self._notifier.close()
             self._client.stop()
             self._client.close()
@@ -180,10 +201,12 @@ class Replica:
         detector = detector_for(self._checked.master)
         cluster = MesosCluster(self._mesos_config(), detector, lease.may_act)
         loop = Loop(self._parts(cluster, runner, clock), lease, events.put)
+        self._monitor.begin(lease.fence.epoch, cluster.master)
         try:
             self._store.watch(events.put)
-            drive(loop, events, clock, self.stop_requested)
+            drive(loop, events, clock, self.stop_requested, self._monitor)
         finally:
+            self._monitor.end()
             self._store.unwatch()
             cluster.stop()
             runner.stop()
@@ -207,10 +230,11 @@ class Replica:
             lost_grace_s=jobs.lost_grace_s,
         )
         admission = Admission(limits, checks)
+        instruments = self._monitor.instruments
         return Parts(
-            store=self._store,
-            cluster=cluster,
-            flink=self._flink,
+            store=measured_store(self._store, instruments),
+            cluster=measured_cluster(cluster, instruments, self._monitor),
+            flink=measured_flink(self._flink, instruments),
             renderer=self._renderer,
             runner=runner,
             clock=clock,
@@ -218,6 +242,24 @@ class Replica:
             parse=admission.parse,
             placement=self._placement,
             notify=self._notifier,
+            observer=self._monitor,
+        )
+
+    def _application(self) -> FastAPI:
+        """Built on the API's own thread: importing the web framework takes a moment."""
+        from reconciler.app.api import application
+        from reconciler.app.api.context import Context
+
+        return application.build(
+            Context(
+                replica=self._config.replica.name,
+                host=socket.gethostname(),
+                monitor=self._monitor,
+                reads=self._store,
+                zookeeper_connected=lambda: bool(self._client.connected),
+                agents=Inventory().agents,
+                exports_metrics=self._renderer.exports_metrics,
+            )
         )
 
     def _mesos_config(self) -> MesosConfig:

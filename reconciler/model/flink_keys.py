@@ -45,6 +45,8 @@ OPERATOR_KEYS: Mapping[str, str] = {
     "jobmanager.memory.process.size": "it is jobManager.memory of the spec",
     "jobmanager.memory.flink.size": "it follows from jobManager.memory of the spec",
     "blob.server.port": _PLACED,
+    "metrics.reporter.weir.factory.class": "it is Flink's Prometheus reporter; metrics.reporters: none switches it off",
+    "metrics.reporter.weir.port": _PLACED,
     "metrics.internal.query-service.port": _PLACED,
     "taskmanager.host": _PLACED,
     "taskmanager.bind-host": _PLACED,

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from reconciler.model.record import Role
 
-PORTS: Mapping[Role, int] = {Role.JOB_MANAGER: 3, Role.TASK_MANAGER: 2}
-"""Ports a task needs, in this order. JobManager: rest, rpc, blob. TaskManager: rpc, data."""
+PORTS: Mapping[Role, int] = {Role.JOB_MANAGER: 4, Role.TASK_MANAGER: 3}
+"""Ports a task needs, in this order. JobManager: rest, rpc, blob, metrics. TaskManager: rpc, data, metrics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,13 @@ from kazoo.client import KazooClient
 from integration.flink.adapter import FlinkAdapter
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.fake import FakeFlink, fake_renderer
-from integration.flink.render import PORTS, FlinkRenderer
+from integration.flink.render import FlinkRenderer
 from integration.local.stack import LocalStack
 from reconciler.model import ids
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, Operation
 from reconciler.model.record import Generation, Record, Role, Snapshot, SnapshotKind, SpecRef, Task, TaskPhase
-from reconciler.model.resources import TaskInfo
+from reconciler.model.resources import PORTS, TaskInfo
 from reconciler.model.spec import JobSpec
 from reconciler.ports import Flink, FlinkTarget, Renderer, Trigger
 

@@ -11,6 +11,7 @@ from reconciler.model import ids
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, JobState, OperationState
 from reconciler.model.record import Generation, Record, Role, Snapshot, SnapshotKind, SpecRef, Task, TaskPhase
+from reconciler.model.resources import PORTS
 from reconciler.model.spec import JobSpec
 from reconciler.ports import FlinkTarget, FlinkUnreachable, Trigger
 
@@ -37,7 +38,7 @@ class Bench:
 
     def launch(self, generation: Generation, role: Role, index: int = 0) -> Task:
         self.attempt += 1
-        ports = tuple(self.attempt * 10 + i for i in range(3 if role is Role.JOB_MANAGER else 2))
+        ports = tuple(self.attempt * 10 + i for i in range(PORTS[role]))
         task = Task(
             role,
             generation.number,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from integration.flink import sql_job
+from integration.flink import config, sql_job
 from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.render import START, FlinkRenderer
 from reconciler.model import ids
@@ -37,7 +37,7 @@ def spec(job: dict[str, Any] | None = None, **extra: Any) -> JobSpec:
 def task(role: Role = Role.JOB_MANAGER, address: str = "10.0.0.7", ports: tuple[int, ...] | None = None) -> Task:
     placed = Task(
         role, 3, 0, 9, TaskPhase.PLACED, agent_id="agent-1", hostname="host", address=address,
-        ports=ports or ((31001, 31002, 31003) if role is Role.JOB_MANAGER else (31004, 31005)),
+        ports=ports or ((31001, 31002, 31003, 31009) if role is Role.JOB_MANAGER else (31004, 31005, 31010)),
     )  # fmt: skip
     return replace(placed, task_id=RECORD.task_name(placed))
 
@@ -91,6 +91,24 @@ def test_offered_ports_are_pinned_in_their_order() -> None:
     assert manager["blob.server.port"] == "31003"
     assert (worker["taskmanager.rpc.port"], worker["taskmanager.data.port"]) == ("31004", "31005")
     assert worker["taskmanager.resource-id"] == "words.0123456789.3.tm.0.9"
+    assert manager["metrics.reporter.weir.port"] == "31009"
+    assert worker["metrics.reporter.weir.port"] == "31010"
+
+
+def test_flinks_metrics_are_served_unless_the_job_or_the_operator_says_otherwise() -> None:
+    def reporter(info: TaskInfo) -> str | None:
+        return dynamic(info).get("metrics.reporter.weir.factory.class")
+
+    assert reporter(render()) == "org.apache.flink.metrics.prometheus.PrometheusReporterFactory"
+    assert reporter(render(spec(flinkConfiguration={"metrics.reporters": "mine, weir"}))) is not None
+    assert reporter(render(spec(flinkConfiguration={"metrics.reporters": "mine"}))) is None
+    assert reporter(render(settings=replace(SETTINGS, metrics=False))) is None
+    assert reporter(render(settings=replace(SETTINGS, configuration={"metrics.reporters": "none"}))) is None
+
+
+def test_the_port_of_the_metrics_is_the_operators_and_their_filter_the_users() -> None:
+    assert "metrics.reporter.weir.port" in config.refused_keys({"metrics.reporter.weir.port": "9999"})
+    assert not config.refused_keys({"metrics.reporter.weir.filter.excludes": "*:jvm*"})
 
 
 @pytest.mark.parametrize(("address", "bound"), [("127.0.0.12", "127.0.0.12"), ("host.example", "0.0.0.0")])
@@ -111,7 +129,7 @@ def test_on_1_20_the_blob_server_listens_on_localhost_too() -> None:
 def test_a_task_that_is_not_placed_or_has_too_few_ports_is_not_rendered() -> None:
     with pytest.raises(ValueError, match="not placed"):
         render(placed=replace(task(), address=None))
-    with pytest.raises(ValueError, match="needs 3 ports"):
+    with pytest.raises(ValueError, match="needs 4 ports"):
         render(placed=task(ports=(1, 2)))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from integration.flink.fake import FakeFlink, fake_renderer
@@ -16,6 +17,8 @@ from integration.mesos.fake import FakeCluster, FakeMesos
 from plugins.placement.spread import Spread
 from plugins.restart.exponential_delay import ExponentialDelay
 from reconciler.app.admission import Admission
+from reconciler.app.monitoring.measured import measured_cluster, measured_flink, measured_store
+from reconciler.app.monitoring.monitor import Monitor
 from reconciler.loop import Loop, Parts
 from reconciler.model.events import Event, Tick
 from reconciler.model.policy import Policy
@@ -24,6 +27,7 @@ from reconciler.model.resources import TaskInfo
 from reconciler.model.spec_parse import SpecLimits
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Fence, JobChange
+from reconciler.view import view_of
 from state.codec import decode_record
 from state.memory import MemoryElection, MemorySession, MemoryStore, MemoryTree
 
@@ -94,8 +98,9 @@ class LoggedCluster(FakeCluster):
 class Leader:
     """One elected replica."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, monitor: Monitor | None = None) -> None:
         self.world = world
+        self.monitor = monitor
         self.session = MemorySession(world.tree)
         lease = MemoryElection(session=self.session).acquire(LeaderInfo(replica="r", host="h", pid=1))
         assert lease is not None, "somebody leads already"
@@ -116,6 +121,15 @@ class Leader:
             store, self.cluster, world.flink, RENDERER, self, self, policy, Admission(limits).parse,
             {"spread": Spread()},
         )  # fmt: skip
+        if monitor is not None:
+            parts = replace(
+                parts,
+                store=measured_store(store, monitor.instruments),
+                cluster=measured_cluster(self.cluster, monitor.instruments, monitor),
+                flink=measured_flink(world.flink, monitor.instruments),
+                observer=monitor,
+            )
+            monitor.begin(lease.fence.epoch, lambda: "10.0.0.1:5050")
         self.loop = Loop(parts, lease, self._events.append)
         store.watch(self._events.append)
         self.loop.start()
@@ -147,7 +161,10 @@ class Leader:
             if not self._events and not ready and not self.world.mesos.pending:
                 return
             while self._events and self.loop.stopped is None:
-                self.loop.handle(self._events.popleft())
+                event = self._events.popleft()
+                self.loop.handle(event)
+                if self.monitor is not None:
+                    self.monitor.handled(event, 0.001, lambda: view_of(self.loop, self.now()))
             if self.loop.stopped is not None:
                 return
         raise AssertionError("it does not settle")

@@ -1,0 +1,112 @@
+"""The ASGI application: routes, errors as sentences, redirects to the leader, the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from reconciler.app.api import cluster, health, jobs, live
+from reconciler.app.api.checkpoints import CheckpointReader
+from reconciler.app.api.context import Context, Elsewhere, Refused
+from reconciler.app.api.models import Problem
+
+log = structlog.get_logger("weir.api")
+
+DESCRIPTION = """Reads what a replica of Weir knows about jobs, and acts with a token. Reads below `/api/v1` are \
+answered by the leader; another replica redirects to it (307)."""
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+}
+
+
+def build(context: Context, checkpoints: CheckpointReader | None = None) -> FastAPI:
+    """The application of one replica."""
+    app = FastAPI(title="Weir", version=version("weir"), description=DESCRIPTION, docs_url=None, redoc_url=None)
+    reader = checkpoints or CheckpointReader()
+    for router in (
+        health.router(context),
+        jobs.router(context, reader),
+        cluster.router(context),
+        live.router(context),
+    ):
+        app.include_router(router)
+    _errors(app)
+    _counted(app, context)
+    _document(app)
+    return app
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        return _problem(error.status, error.error, error.hint)
+
+    @app.exception_handler(Elsewhere)
+    async def elsewhere(request: Request, error: Elsewhere) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        path = request.scope.get("raw_path", b"").decode("ascii", "replace") or request.url.path
+        return Response(status_code=307, headers={"Location": f"{error.base}{path.partition('?')[0]}{query}"})
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        found = error.errors()
+        where = ".".join(str(part) for part in found[0]["loc"]) if found else "request"
+        message = found[0]["msg"] if found else "cannot be used"
+        return _problem(400, f"{where}: {message}", "GET /openapi.json describes every request")
+
+    @app.exception_handler(HTTPException)
+    async def plain(_: Request, error: HTTPException) -> Response:
+        hint = "GET /openapi.json lists what there is" if error.status_code in (404, 405) else None
+        return _problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
+
+    @app.exception_handler(Exception)
+    async def mistake(request: Request, error: Exception) -> Response:
+        log.error("api.mistake", path=request.url.path, exc_info=error)
+        return _problem(500, "a mistake in weir, please report it", "the replica's log has the details")
+
+
+def _problem(status: int, error: str, hint: str | None, headers: dict[str, str] | None = None) -> Response:
+    body = Problem(error=error, hint=hint).model_dump(mode="json", by_alias=True)
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def _counted(app: FastAPI, context: Context) -> None:
+    requests = context.monitor.instruments.requests
+
+    @app.middleware("http")
+    async def count(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        response = await call(request)
+        route = request.scope.get("route")
+        # The pattern, not the path: a label must not be whatever a client makes up.
+        requests.labels(getattr(route, "path", "none"), str(response.status_code)).inc()
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _document(app: FastAPI) -> None:
+    """The document that FastAPI makes, with the answers that are really given to bad requests."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        problem = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        for path in document["paths"].values():
+            for operation in path.values():
+                if operation["responses"].pop("422", None) is not None:
+                    operation["responses"]["400"] = {"description": "The request cannot be used", "content": problem}
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,125 @@
+"""Reading jobs: what is desired, what is remembered, what runs, and why it is as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Path, Query
+
+from reconciler.app.api.checkpoints import CheckpointReader
+from reconciler.app.api.context import Context, Refused
+from reconciler.app.api.models import (
+    Checkpoints,
+    Events,
+    History,
+    JobDetail,
+    JobEvents,
+    Jobs,
+    NamedEvent,
+    Problem,
+    Snapshots,
+)
+from reconciler.app.api.views import Sandboxes, detail, generations, snapshot_view, summary
+from reconciler.app.monitoring.monitor import Published
+from reconciler.model.spec import JOB_NAME_MAX, JOB_NAME_PATTERN
+from reconciler.model.status import JobEvent
+from reconciler.ports import StoreError
+from reconciler.report import timestamp
+from reconciler.view import JobSnapshot
+
+Name = Annotated[str, Path(pattern=JOB_NAME_PATTERN, max_length=JOB_NAME_MAX, description="Name of the job")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="At most this many, the newest")]
+LEADERS: dict[int | str, dict[str, Any]] = {
+    307: {"description": "Another replica leads; its API answers this"},
+    503: {"model": Problem, "description": "Nobody can answer this now; the hint says what to do"},
+}
+ABOUT_A_JOB: dict[int | str, dict[str, Any]] = {
+    **LEADERS,
+    404: {"model": Problem, "description": "There is no such job"},
+}
+EVENT_JOBS = 200
+T = TypeVar("T")
+
+
+def router(context: Context, checkpoints: CheckpointReader) -> APIRouter:
+    routes = APIRouter(prefix="/api/v1", tags=["jobs"])
+
+    @routes.get("/jobs", responses=dict(LEADERS), operation_id="listJobs")
+    def jobs() -> Jobs:
+        """Every job that is wanted or remembered."""
+        published = context.leading()
+        view = published.view
+        found = [summary(view.jobs[name], published) for name in sorted(view.jobs)]
+        return Jobs(jobs=found, epoch=view.epoch, time=timestamp(view.at))
+
+    @routes.get("/jobs/{name}", responses=dict(ABOUT_A_JOB), operation_id="getJob")
+    def job(name: Name) -> JobDetail:
+        """Desired state, record, what Flink says, how they differ, and why."""
+        published, found = _job(context, name)
+        return detail(found, published, sandboxes(context, published))
+
+    @routes.get("/jobs/{name}/events", responses=dict(ABOUT_A_JOB), operation_id="getJobEvents")
+    def events(name: Name, limit: Limit = 200) -> JobEvents:
+        """What happened to it, oldest first."""
+        _job(context, name)
+        return JobEvents(job=name, events=list(load_events(context, name)[-limit:]))
+
+    @routes.get("/jobs/{name}/history", responses=dict(ABOUT_A_JOB), operation_id="getJobHistory")
+    def history(name: Name) -> History:
+        """The same by generation, newest first."""
+        _, found = _job(context, name)
+        return History(job=name, generations=generations(found.record, load_events(context, name)))
+
+    @routes.get("/jobs/{name}/snapshots", responses=dict(ABOUT_A_JOB), operation_id="getJobSnapshots")
+    def snapshots(name: Name) -> Snapshots:
+        """Savepoints and retained checkpoints that are known, newest first."""
+        published, found = _job(context, name)
+        known = sorted(found.record.snapshots if found.record else (), key=lambda each: each.order, reverse=True)
+        views = [snapshot_view(each, published.view.at) for each in known]
+        return Snapshots(job=name, newest=views[0] if views else None, snapshots=views)
+
+    @routes.get("/jobs/{name}/checkpoints", responses=dict(ABOUT_A_JOB), operation_id="getJobCheckpoints")
+    def latest_checkpoints(name: Name) -> Checkpoints:
+        """Sizes and durations of the latest checkpoints, which its JobManager remembers."""
+        _, found = _job(context, name)
+        return checkpoints.of(found)
+
+    @routes.get("/events", responses=dict(LEADERS), operation_id="listEvents")
+    def latest(limit: Limit = 100) -> Events:
+        """The latest events of all jobs, newest first."""
+        published = context.leading()
+        found: list[NamedEvent] = []
+        for name in sorted(published.view.jobs)[:EVENT_JOBS]:
+            found += [NamedEvent(job=name, **event.model_dump()) for event in load_events(context, name)[-limit:]]
+        found.sort(key=lambda event: event.time, reverse=True)
+        return Events(events=found[:limit])
+
+    return routes
+
+
+def _job(context: Context, name: str) -> tuple[Published, JobSnapshot]:
+    published = context.leading()
+    found = published.view.jobs.get(name)
+    if found is None:
+        raise Refused(404, f"there is no job {name}", "GET /api/v1/jobs lists them")
+    return published, found
+
+
+def load_events(context: Context, name: str) -> tuple[JobEvent, ...]:
+    return _ask(lambda: context.reads.load_events(name))
+
+
+def sandboxes(context: Context, published: Published) -> Sandboxes | None:
+    """None when no master is known."""
+    if published.master is None:
+        return None
+    framework = _ask(context.reads.load_framework_id)
+    return Sandboxes(published.master, framework) if framework else None
+
+
+def _ask(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except StoreError as error:
+        raise Refused(503, f"ZooKeeper does not answer: {error}", "try again; tasks go on running") from None
