@@ -2,12 +2,13 @@
 
 The order below is the order of precedence, and each step assumes the ones before it:
 
-    1. nothing is concluded before Mesos has answered for every task of the job     (S6)
+    1. a delete is noted; nothing is done before Mesos has answered for every task  (S6)
     2. deaths are taken note of, and charged to the restart budget if they count
     3. a newer valid desired state is taken up                                      (S3)
     4. an ending that was begun is followed to its end                              (S1, S2, S4)
     5. otherwise the job converges: delete, suspend, start, upgrade or keep running
-    6. kills are repeated, ended generations cleaned up, the lifecycle is named
+    6. Mesos is asked about what is doubtful, kills are repeated, ended generations cleaned up
+    7. the lifecycle is named
 
 `decide` reads no clock and draws no random number. Called twice with the same arguments it answers
 the same, and called with its own record it asks for the same effects until they show (L2).
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import decide_ending, decide_running, decide_tasks, lifecycle
+from reconciler import decide_ending, decide_health, decide_running, decide_tasks, lifecycle
 from reconciler.model import ids
 from reconciler.model.decision import Decision, Desired
 from reconciler.model.observation import Observation
@@ -32,9 +33,11 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
     if record is None or record.lifecycle is Lifecycle.DELETED:
         return _decide_new(desired, record, seen, now, policy)
     turn = Turn(desired, record, seen, now, policy)
+    if turn.deletion_wanted:
+        decide_ending.note_delete(turn)
     if not seen.complete:
         turn.wait("waiting for Mesos to say what became of every task of this job")
-        return Decision(record, (), turn.why)
+        return turn.decision()
     if seen.newer_task is not None:
         turn.block(
             "RECORD_TOO_OLD",
@@ -49,6 +52,7 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
         decide_ending.follow(turn)
     else:
         _converge(turn)
+    decide_health.ask_about_doubtful(turn)
     decide_tasks.drive_kills(turn)
     decide_tasks.clean_up_retired(turn)
     if _gone(turn):
@@ -93,7 +97,7 @@ def _take_up_spec(turn: Turn) -> None:
 
 
 def _converge(turn: Turn) -> None:
-    if turn.deletion_wanted or turn.record.lifecycle is Lifecycle.DELETING:
+    if turn.record.lifecycle is Lifecycle.DELETING:
         decide_ending.begin_delete(turn)
     elif turn.record.generation is None:
         decide_running.start_or_rest(turn)

@@ -48,12 +48,16 @@ def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = No
     follow(turn)
 
 
-def begin_delete(turn: Turn) -> None:
-    """Carry out `onDelete` of the last valid spec."""
+def note_delete(turn: Turn) -> None:
+    """Once on record a delete is final, also if the whole desired tree vanishes before it is carried out."""
     if turn.record.lifecycle is not Lifecycle.DELETING:
         turn.update(lifecycle=Lifecycle.DELETING)
         turn.unblock()
         turn.event("DELETING", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
+
+
+def begin_delete(turn: Turn) -> None:
+    """Carry out `onDelete` of the last valid spec."""
     if turn.record.generation is None:
         turn.wait("deleting; waiting until its tasks have ended")
         return

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from reconciler import decide_ending
 from reconciler.decide_tasks import NAMES
 from reconciler.diff import DiffClass, diff_class
+from reconciler.model.decision import ReconcileTask
 from reconciler.model.observation import FlinkObservation, JobState, TaskState
-from reconciler.model.record import EndMode, EndReason, Generation, Lifecycle, Role
+from reconciler.model.record import EndMode, EndReason, Generation, Lifecycle, Role, Task
 from reconciler.restarts import charge
 from reconciler.turn import Turn
+
+ASK_LONGEST_S = 300.0
 
 
 def restart_if_unhealthy(turn: Turn, flink: FlinkObservation | None) -> bool:
@@ -52,18 +55,16 @@ def _restarts_within(samples: Sequence[tuple[float, int]], start: float) -> int:
 
 
 def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
-    """A TaskManager that runs but never registers with the JobManager is replaced (a launch time-out)."""
+    """A TaskManager that runs, but is not registered with the JobManager for a launch time-out, is replaced."""
     if flink is None or flink.job_state in (None, JobState.INITIALIZING):
         return  # it does not say yet which TaskManagers it has
     timeout = turn.generation.spec.health.launch_timeout
     for task in turn.tasks(Role.TASK_MANAGER):
-        seen = turn.task_seen(task)
-        if task.kill_since is not None or seen is None or seen.state is not TaskState.RUNNING:
-            continue
-        if task.task_id in flink.task_managers:
+        seen, since = turn.task_seen(task), turn.seen.unregistered_since.get(task.task_id or "")
+        if task.kill_since is not None or since is None or seen is None or seen.state is not TaskState.RUNNING:
             continue
         # A JobManager that was restarted knows no TaskManager yet: they get the time-out once more.
-        due = max(seen.since, turn.seen.unregistered_since.get(task.task_id or "", turn.now)) + timeout
+        due = max(seen.since, since) + timeout
         turn.wake(due)
         if turn.now >= due:
             said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
@@ -81,6 +82,37 @@ def _was_stable(turn: Turn) -> bool:
     """What runs was STABLE before; a field that only tells the operator how to behave makes it no other job."""
     stable = turn.record.stable_spec
     return stable is not None and diff_class(stable, turn.generation.spec) <= DiffClass.IGNORE
+
+
+def ask_about_doubtful(turn: Turn) -> None:
+    """Ask Mesos about tasks that it may be wrong about, or we: the last update may have been lost.
+
+    Agents repeat their updates until they are acknowledged, but what the master says itself (UNREACHABLE,
+    GONE) comes once (Mesos docs, "Reconciliation"). Asked more and more rarely while nothing changes.
+    """
+    for task in turn.record.tasks:
+        since = _doubtful_since(turn, task)
+        if task.task_id is None or since is None:
+            continue
+        due = since + turn.policy.silence_s
+        if turn.now < due:
+            turn.wake(due)
+        else:
+            turn.emit(ReconcileTask(task.task_id, task.agent_id, min(turn.now - since, ASK_LONGEST_S)))
+
+
+def _doubtful_since(turn: Turn, task: Task) -> float | None:
+    """Since when a task is out of sight, or says nothing although it is said to run; kills are repeated anyway."""
+    seen = turn.task_seen(task)
+    if seen is None or task.kill_since is not None:
+        return None
+    if seen.state.unclear:
+        return seen.since
+    if seen.state is not TaskState.RUNNING:
+        return None
+    if task.role is Role.TASK_MANAGER:
+        return turn.seen.unregistered_since.get(task.task_id or "")
+    return turn.seen.unreachable_since
 
 
 def judge_readiness(turn: Turn) -> bool:

@@ -9,10 +9,11 @@ taken as proof that a generation has ended (S1).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir
-from reconciler.model.observation import RestoreView, TaskObservation, TaskState
+from reconciler.model.observation import FlinkObservation, RestoreView, TaskObservation, TaskState
 from reconciler.model.record import EndMode, Generation, Role, Task, TaskPhase
 from reconciler.report import leads
 from reconciler.restarts import charge, not_before
@@ -39,8 +40,8 @@ def absorb_deaths(turn: Turn) -> None:
         if not task.placed or seen is None or not seen.state.dead:
             continue
         turn.replace_task(task, None)
-        if task.role is Role.JOB_MANAGER and _matters(turn, task) and not turn.tasks(Role.JOB_MANAGER):
-            turn.update_generation(running_since=None)  # nothing runs without one, whatever was seen last
+        if task.role is Role.JOB_MANAGER:
+            _absorb_last_job_manager(turn, task)
         if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
         said = _said(task, seen)
@@ -49,6 +50,20 @@ def absorb_deaths(turn: Turn) -> None:
         else:
             turn.event("TASK_LOST", said, warning=True)
             charge(turn, said, task.agent_id)
+
+
+def _absorb_last_job_manager(turn: Turn, dead: Task) -> None:
+    """Once the last JobManager is dead, one that was wanted beside it needs a look at the HA metadata first (S2)."""
+    generation = turn.record.generation
+    if generation is None or dead.generation != generation.number:
+        return
+    left = turn.tasks(Role.JOB_MANAGER)
+    if any(task.placed for task in left):
+        return
+    for wanted in left:
+        turn.replace_task(wanted, None)
+    if _matters(turn, dead):
+        turn.update_generation(running_since=None)  # nothing runs without one, whatever was seen last
 
 
 def _matters(turn: Turn, task: Task) -> bool:
@@ -79,6 +94,7 @@ def _said(task: Task, seen: TaskObservation) -> str:
 def ensure(turn: Turn) -> None:
     """Every wanted JobManager and TaskManager of the current generation exists once."""
     spec = turn.generation.spec
+    _take_over_idle_index(turn)
     for role, count in ((Role.JOB_MANAGER, spec.job_manager.replicas), (Role.TASK_MANAGER, spec.task_managers())):
         tasks = [task for task in turn.tasks(role) if task.kill_since is None]
         for index in range(count):
@@ -89,6 +105,9 @@ def ensure(turn: Turn) -> None:
 
 
 def _ensure_one(turn: Turn, role: Role, index: int, attempts: Sequence[Task]) -> None:
+    if role is Role.JOB_MANAGER and attempts and _relies_on_the_past(turn, attempts[-1]):
+        turn.replace_task(attempts[-1], None)
+        attempts = attempts[:-1]
     if not attempts:
         if role is Role.TASK_MANAGER or _may_launch_job_manager(turn):
             _want(turn, role, index)
@@ -118,9 +137,7 @@ def _may_launch_job_manager(turn: Turn) -> bool:
     generation = turn.generation
     # Beside one that lives, another is a standby: it starts nothing by itself. One that only waits for
     # an offer proves nothing.
-    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.placed and task.kill_since is None]
-    alive = [task for task in alive if (seen := turn.task_seen(task)) is None or not seen.state.unclear]
-    if generation.job_managers_launched < generation.spec.job_manager.replicas or alive:
+    if generation.job_managers_launched < generation.spec.job_manager.replicas or _job_manager_lives(turn):
         return True
     view = turn.seen.restore
     if view is None or not view.answered or view.generation != generation.number:
@@ -138,6 +155,19 @@ def _may_launch_job_manager(turn: Turn) -> bool:
     # Without HA metadata Flink would start this job id from its first restore point: only right
     # when nothing newer exists. Otherwise `decide_running` opens the next generation from the checkpoint.
     return view.checkpoint_path is None and not generation.checkpointed
+
+
+def _job_manager_lives(turn: Turn) -> bool:
+    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if task.placed and task.kill_since is None]
+    return any((seen := turn.task_seen(task)) is None or not seen.state.unclear for task in alive)
+
+
+def _relies_on_the_past(turn: Turn, wanted: Task) -> bool:
+    """It was wanted while another JobManager was in sight, or looked after; the last one is not any more (S2)."""
+    if wanted.placed or _job_manager_lives(turn):
+        return False
+    others = [turn.task_seen(task) for task in turn.tasks(Role.JOB_MANAGER) if task.placed and task.kill_since is None]
+    return any(seen is not None and seen.since > wanted.wanted_at for seen in others)
 
 
 def resumable(generation: Generation, view: RestoreView) -> bool:
@@ -219,6 +249,31 @@ def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: T
         surplus = [task for task in candidates if task.task_id not in flink.busy_task_managers]
     for task in surplus[: len(candidates) - 1]:
         turn.kill(task, "surplus: another attempt of the same index is in use")
+
+
+def _take_over_idle_index(turn: Turn) -> None:
+    """Flink may use both attempts of one index, and leave the TaskManager of another without tasks.
+
+    Then that one goes, and the newer attempt stands in its place, because killing either of the two
+    would restart the job. A placed task keeps its id, which names the index that it was launched for.
+    """
+    flink = turn.flink()
+    if flink is None or not flink.vertices_running:
+        return
+    live = [task for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None]
+    busy = [task for task in live if task.task_id in flink.busy_task_managers]
+    doubled = [task for task in busy if any(o.index == task.index and o.attempt < task.attempt for o in busy)]
+    wanted = turn.generation.spec.task_managers()
+    idle = [task for task in live if task.index < wanted and _stands_alone_and_idle(task, live, flink)]
+    for extra, free in zip(doubled, idle, strict=False):
+        turn.kill(free, "surplus: Flink uses two attempts of another index instead")
+        turn.replace_task(extra, replace(extra, index=free.index))
+        turn.event("TASK_BACK", f"{extra.task_id} stays in use, as TaskManager {free.index}")
+
+
+def _stands_alone_and_idle(task: Task, live: Sequence[Task], flink: FlinkObservation) -> bool:
+    alone = all(other is task or other.index != task.index for other in live)
+    return alone and task.task_id not in flink.busy_task_managers
 
 
 def _runs(turn: Turn, task: Task) -> bool:

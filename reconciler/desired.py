@@ -37,6 +37,8 @@ class DesiredView:
         self._submit = submit
         self._reading = False
         self._again = False
+        self._missing = False
+        """The last view had no parent."""
         self.loaded = False
 
     def read(self, jobs: Mapping[str, JobEntry]) -> None:
@@ -61,6 +63,7 @@ class DesiredView:
         self.loaded = True
         touched = self._take_present(event, jobs)
         touched |= self._take_missing(event.tree, jobs)
+        self._missing = event.tree.czxid is None
         if self._again:
             self._again = False
             self.read(jobs)
@@ -78,15 +81,17 @@ class DesiredView:
                 if parsed is not None and parsed.error is not None:
                     log.warning("spec.refused", job=name, version=parsed.ref.version, error=parsed.error)
             entry.raw, entry.parsed, entry.gone, entry.held = raw, parsed, False, None
+            if entry.record is not None and raw.ref.czxid not in (_seen(entry), entry.adopted):
+                entry.recreated = raw.ref.czxid
         return touched
 
     def _adopt_put_back(self, tree: DesiredTree, jobs: Mapping[str, JobEntry]) -> None:
         """Jobs whose node is a new one. One by one they were deleted and recreated; all at once, below a
 
         parent that is new itself, or after having been held, they were lost and put back: that must
-        not end them (S7).
+        not end them (S7). A parent that was out of view and is back as it was brings back what it held.
         """
-        live = {name for name, entry in jobs.items() if _live(entry) and not _deleting(entry)}
+        live = {name for name, entry in jobs.items() if _live(entry) and not _ends(entry)}
         fresh = {
             name: raw
             for name, raw in tree.specs.items()
@@ -96,14 +101,15 @@ class DesiredView:
         for name, raw in fresh.items():
             entry = jobs[name]
             newer_parent = tree.czxid is not None and tree.czxid > _seen(entry)
-            if mass or newer_parent or entry.held is not None:
+            other_ensemble = raw.ref.czxid < _seen(entry)  # where one was rebuilt, zxids begin anew
+            if mass or newer_parent or other_ensemble or (entry.held is not None and not self._missing):
                 entry.adopted = raw.ref.czxid
                 log.warning("desired.put_back", job=name, czxid=raw.ref.czxid)
 
     def _take_missing(self, tree: DesiredTree, jobs: dict[str, JobEntry]) -> set[str]:
         live = {name for name, entry in jobs.items() if _live(entry)}
         missing = {name for name in jobs if name not in tree.specs}
-        already = {name for name in missing if jobs[name].gone or _deleting(jobs[name])}
+        already = {name for name in missing if jobs[name].gone or _ends(jobs[name])}
         fresh = (missing & live) - already
         held = _why_held(tree, fresh, live, jobs)
         touched = set()
@@ -131,8 +137,10 @@ def _limit(live: set[str]) -> int:
     return max(MASS_COUNT, math.floor(MASS_FRACTION * len(live)))
 
 
-def _deleting(entry: JobEntry) -> bool:
-    return entry.record is not None and entry.record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+def _ends(entry: JobEntry) -> bool:
+    """This life of the name is over, whatever the tree says now: its end is on record, or was seen."""
+    deleting = entry.record is not None and entry.record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+    return deleting or entry.recreated > _seen(entry)
 
 
 def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[str, JobEntry]) -> str | None:

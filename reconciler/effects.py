@@ -36,7 +36,6 @@ log = structlog.get_logger("weir.effects")
 Submit = Callable[[str, Callable[[], Event | None]], None]
 
 PAUSE_S = 3.0
-RECONCILE_PAUSE_S = 10.0
 LOOK_PAUSE_S = 1.0
 
 
@@ -58,7 +57,8 @@ class Effects:
         self._flink = flink
         self._policy = policy
         self._submit = submit
-        self._in_flight: set[str] = set()
+        self._in_flight: dict[str, float] = {}
+        """Key of each call that is under way, and how long its key rests after it."""
         self._not_before: dict[str, float] = {}
 
     def release(self, entry: JobEntry, effects: Sequence[Effect], now: float) -> float | None:
@@ -75,7 +75,7 @@ class Effects:
             if due > now:
                 again.append(due)
                 continue
-            self._in_flight.add(effect.key)
+            self._in_flight[effect.key] = self._pause_after(effect)
             lane, work = call
             log.info("effect.released", job=entry.name, effect=effect.key)
             self._submit(lane, partial(_run, entry.name, effect.key, work))
@@ -83,12 +83,19 @@ class Effects:
 
     def done(self, key: str, now: float) -> None:
         """A call ended, well or not; its effect shows in what is observed next."""
-        self._in_flight.discard(key)
-        kind = key.partition("/")[0]
-        pause = {"kill": self._policy.kill_retry_s, "reconcile": RECONCILE_PAUSE_S, "restore": LOOK_PAUSE_S}
-        self._not_before[key] = now + pause.get(kind, PAUSE_S)
+        self._not_before[key] = now + self._in_flight.pop(key, PAUSE_S)
         if len(self._not_before) > 4096:
             self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+
+    def _pause_after(self, effect: Effect) -> float:
+        match effect:
+            case KillTask():
+                return self._policy.kill_retry_s
+            case ReconcileTask():
+                return effect.pause_s
+            case FindRestorePoint():
+                return LOOK_PAUSE_S
+        return PAUSE_S
 
     def _call(self, entry: JobEntry, effect: Effect) -> tuple[str, Callable[[], Event | None]] | None:
         match effect:

@@ -50,6 +50,8 @@ class JobEntry:
     parsed: ParsedSpec | None = None
     gone: bool = False
     held: str | None = None
+    recreated: int = 0
+    """czxid of a node with which another life of the name begins; this one ends, whatever becomes of the tree."""
     adopted: int | None = None
     """czxid of a node that stands for the job of the record although it is a new one."""
     record: Record | None = None

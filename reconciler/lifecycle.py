@@ -6,9 +6,6 @@ from reconciler import decide_running
 from reconciler.model.record import EndReason, Generation, Lifecycle, Role
 from reconciler.turn import Turn
 
-SILENCE_S = 10.0
-"""A JobManager that is silent for longer is RECONCILING: we cannot see it, which is not a death (fault 46)."""
-
 
 def name(turn: Turn) -> None:
     """Set `record.lifecycle`, and tell of a change."""
@@ -53,9 +50,10 @@ def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
         return Lifecycle.RECONCILING
     since = turn.seen.unreachable_since
     if since is not None and turn.tasks(Role.JOB_MANAGER):
-        if turn.now - since >= SILENCE_S:
+        # We cannot see it, which is not a death (fault 46).
+        if turn.now - since >= turn.policy.silence_s:
             return Lifecycle.RECONCILING
-        turn.wake(since + SILENCE_S)
+        turn.wake(since + turn.policy.silence_s)
         if turn.record.lifecycle in (Lifecycle.STABLE, Lifecycle.RECONCILING):
             return turn.record.lifecycle
     if not decide_running.stable(turn):

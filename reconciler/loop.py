@@ -120,7 +120,7 @@ class Loop:
             ev.TaskUpdate: self._on_update,
             ev.OffersReceived: self._on_offers,
             ev.OfferRescinded: lambda event: self._offers.rescind(event.offer_id),
-            ev.AgentLost: lambda event: log.info("agent.lost", agent_id=event.agent_id),
+            ev.AgentLost: self._on_agent_lost,
             ev.FlinkAnswered: self._on_flink,
             ev.RestoreFound: self._on_restore,
             ev.EffectDone: self._on_effect_done,
@@ -160,6 +160,10 @@ class Loop:
                 entry.forget_flink()
         if entry is not None:
             self._dirty.add(entry.name)
+
+    def _on_agent_lost(self, event: ev.AgentLost) -> None:
+        log.info("agent.lost", agent_id=event.agent_id)
+        self._takeover.ask_about_agent(self.jobs, event.agent_id)
 
     def _on_flink(self, event: ev.FlinkAnswered) -> None:
         entry = self.jobs.get(event.job)

@@ -156,6 +156,10 @@ class TakeOver:
         """Nobody knows which calls were made: let Mesos say what runs."""
         self._calls.reconcile(_placed(jobs.values()))
 
+    def ask_about_agent(self, jobs: Mapping[str, JobEntry], agent_id: str) -> None:
+        """The master removed an agent, and says only once what became of its tasks."""
+        self._calls.reconcile([(task, agent) for task, agent in _placed(jobs.values()) if agent == agent_id])
+
     def ask_about(self, entry: JobEntry) -> None:
         """A launch that may not have been sent: let Mesos say."""
         self._calls.reconcile(_placed([entry]))

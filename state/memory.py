@@ -368,8 +368,9 @@ class MemoryElection:
         tree = self.session.tree
         if tree.schema is not None and tree.schema > SCHEMA_VERSION:
             raise SchemaTooNew(f"the tree has schema version {tree.schema}, this Weir knows {SCHEMA_VERSION}")
-        if self._stopped or not self.session.connected or tree.leader is not None:
-            return None
+        others = tree.leader is not None and tree.leader.session is not self.session
+        if self._stopped or not self.session.connected or others:
+            return None  # its own node, which it could not take back, a replica recognises (fault 7)
         tree.bump_epoch()
         tree.leader = MemoryLease(self.session, Fence(tree.epoch, tree.epoch_version))
         tree.leader_info = encode_leader(info.model_copy(update={"epoch": tree.epoch}))

@@ -141,6 +141,8 @@ class ReconcileTask:
 
     task_id: str
     agent_id: str | None
+    pause_s: float = 10.0
+    """Seconds before it may be asked again."""
 
     @property
     def key(self) -> str:

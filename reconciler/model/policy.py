@@ -30,6 +30,8 @@ class Policy:
     storage: str
     """URI of a durable directory that every agent reaches: checkpoints, HA data, default savepoints."""
     restart_strategies: Mapping[str, RestartStrategy] = field(default_factory=dict)
+    silence_s: float = 10.0
+    """How long a process may be silent before we say that we cannot see it, and ask Mesos about it."""
     lost_grace_s: float = 10.0
     """How long an unreachable TaskManager is waited for before it is replaced."""
     kill_retry_s: float = 10.0

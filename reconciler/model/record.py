@@ -113,6 +113,7 @@ class Task:
     role: Role
     generation: int
     index: int
+    """Which of the wanted tasks of its role it is; a TaskManager may take the place of another one."""
     attempt: int
     phase: TaskPhase = TaskPhase.WANTED
     wanted_at: float = 0.0
@@ -294,4 +295,6 @@ class Record:
 
     def task_name(self, task: Task) -> str:
         """The Mesos task id of `task`, whether it is placed yet or not."""
+        if task.task_id is not None:
+            return task.task_id
         return ids.task_id(self.name, self.uid, task.generation, task.role.value, task.index, task.attempt)

@@ -83,7 +83,6 @@ def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | N
 def _surplus(world: World, name: str, wanted: int, of: set[tuple[str, int]]) -> str | None:
     """Exactly the wanted processes of the right generation run; those that were to be kept do not count."""
     count = 0
-    indices = set()
     for task_id in world.mesos.running():
         task = ids.parse_task_id(task_id)
         assert task is not None
@@ -92,23 +91,7 @@ def _surplus(world: World, name: str, wanted: int, of: set[tuple[str, int]]) -> 
         if (task.uid, task.generation) not in of:
             return f"{task_id} still runs"
         count += 1
-        indices.add((task.role, task.index))
-    if count > wanted == len(indices) and _all_in_use(world, of):
-        return None
     return None if count == wanted else f"{count} of {wanted} tasks run"
-
-
-def _all_in_use(world: World, of: set[tuple[str, int]]) -> bool:
-    """Two attempts of one TaskManager, and Flink has tasks on both: killing one would cost a restart.
-
-    The surplus goes with the generation; until then it is tolerated.
-    """
-    for cluster in world.flink.clusters.values():
-        if (cluster.uid, cluster.generation) in of and cluster.job is not None:
-            busy = [ids.parse_task_id(process.task_id) for process in world.flink._used(cluster)]
-            found = [task.index for task in busy if task is not None]
-            return len(found) > len(set(found))
-    return False
 
 
 def settle(world: World, limit_s: float) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from integration.mesos.fake import FakeCluster
 from reconciler.loop import Loop, Parts
-from reconciler.model.events import Event, RecordsLoaded, Subscribed, TaskUpdate, Tick
+from reconciler.model.events import AgentLost, Event, RecordsLoaded, Subscribed, TaskUpdate, Tick
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Fence
 from state.memory import MemoryElection, MemoryLease, MemorySession
@@ -194,21 +194,19 @@ class Leadership:
     def _from_mesos(self, event: Event) -> None:
         """The stream keeps its order; updates of different tasks may overtake each other before the master."""
         world = self.world
+        fate = world.fate_of_update() if isinstance(event, TaskUpdate | AgentLost) else None
+        if fate == "lost":
+            world.sim.say("fault", f"lost on its way: {event}")
+            return
         at = world.sim.now + world.latency("mesos")
         if isinstance(event, TaskUpdate):
-            at = max(at, self._task_at.get(event.task_id, 0.0) + 1e-6)
-            fate = world.fate_of_update()
-            # What only the master knows (UNREACHABLE, GONE) comes once, and is lost with the stream only.
-            if fate == "lost" and (event.uuid is not None or event.reason == "REASON_RECONCILIATION"):
-                world.sim.say("fault", f"lost on its way: {event.task_id} {event.state}")
-                return
-            self._task_at[event.task_id] = at
-            if fate == "twice":
-                world.sim.at(at, self.deliver, event)
+            at = self._task_at[event.task_id] = max(at, self._task_at.get(event.task_id, 0.0) + 1e-6)
         else:
             at = self._stream_at = max(at, self._stream_at + 1e-6)
             if isinstance(event, Subscribed):
                 self._task_at.clear()
+        if fate == "twice":
+            world.sim.at(at, self.deliver, event)
         world.sim.at(at, self.deliver, event)
 
     def note_records(self, event: RecordsLoaded) -> None:

@@ -92,8 +92,6 @@ class Users:
 
     def hide_tree(self) -> None:
         """The desired tree is gone from view: a wrong chroot, an ACL, a mistake (fault 13)."""
-        if not self.all_known():
-            return
         self._world.sim.say("user", "the desired tree disappears")
         self._world.tree_is_away = True
         self._hidden = self._world.tree.jobs
@@ -109,12 +107,11 @@ class Users:
         self._world.sim.after(seconds, self.show_tree)
 
     def all_known(self) -> bool:
-        """True when the operator has seen the present node of every job, and every delete."""
+        """True when it is on record which nodes are there, and which were deleted, be it to be created again."""
         for name in self.names:
             record, node = self._world.monitor.record(name), self._mine.get(name)
-            if node is not None and (record is None or record.seen.czxid != node.czxid):
-                return False
-            if node is None and record is not None and record.lifecycle not in (Lifecycle.DELETING, Lifecycle.DELETED):
+            ends = record is not None and record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+            if record is not None and not ends and (node is None or record.seen.czxid != node.czxid):
                 return False
         return True
 
@@ -126,18 +123,31 @@ class Users:
             if self._hidden is None:
                 self._world.tree.create_jobs_node()
                 for name, node in list(self._mine.items()):
-                    self._store.put_job(name, node.data)
-                self._mine = dict(self._world.tree.jobs or {})
+                    self._put_back_lost(name, node.data)
                 return
             self._world.tree.jobs = self._hidden
             self._world.tree.changed()
 
-    def _write(self, name: str, data: bytes) -> None:
-        self.show_tree()
+    def _put_back_lost(self, name: str, data: bytes) -> None:
+        """The life of the name goes on, or, if nobody had seen it yet, begins now."""
+        record = self._world.monitor.record(name)
+        before = self.uid(name)
+        node = self._put(name, data)
+        if record is None or record.uid != before:
+            self._born[name] = node.czxid
+            if before in self._world.monitor.stateless:
+                self._world.monitor.stateless.add(self.uid(name))
+
+    def _put(self, name: str, data: bytes) -> Node:
         self._store.put_job(name, data)
         jobs = self._world.tree.jobs
         assert jobs is not None
         node = self._mine[name] = jobs[name]
+        return node
+
+    def _write(self, name: str, data: bytes) -> None:
+        self.show_tree()
+        node = self._put(name, data)
         self._born.setdefault(name, node.czxid)
         self.names.add(name)
         parsed = self._world.parse(RawSpec(name, SpecRef(node.czxid, node.version), data))

@@ -55,10 +55,23 @@ def test_when_the_last_one_is_lost_too_its_replacement_needs_the_ha_metadata(job
     decision = job.settle()
 
     assert len(effects(decision, FindRestorePoint)) == 1
-    assert [task.index for task in job.of(Role.JOB_MANAGER)] == [0]
+    assert job.of(Role.JOB_MANAGER) == [], "what was wanted beside the other is not placed without a look either (S2)"
     job.found(ha_metadata=True, checkpoint_path="chk-9", checkpoint_id=9)
     job.settle()
     assert [task.index for task in job.of(Role.JOB_MANAGER)] == [0, 1]
+
+
+def test_when_the_last_one_goes_out_of_sight_its_standby_needs_the_ha_metadata_too(job: Scenario) -> None:
+    first, second = job.of(Role.JOB_MANAGER)
+    lose(job, first)
+    job.settle()
+    job.now += 1
+    job.mesos(second, TaskState.UNREACHABLE)
+
+    decision = job.settle()
+
+    assert len(effects(decision, FindRestorePoint)) == 1
+    assert job.of(Role.JOB_MANAGER) == [second]
 
 
 def test_a_generation_has_ended_only_when_both_are_dead(job: Scenario) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler.model.decision import CleanUpGeneration, Desired, KillTask
+from reconciler.model.decision import CleanUpGeneration, Desired, KillTask, ReconcileTask
 from reconciler.model.observation import JobState, TaskState
 from reconciler.model.record import Lifecycle, Role, SpecRef
 from tests.unit.decide.scenario import Scenario, acting, effects, spec
@@ -54,11 +54,27 @@ def test_nothing_is_decided_before_mesos_has_answered_for_every_task() -> None:
     job = Scenario()
     job.bring_up()
     job.complete = False
-    job.remove()
+    job.mesos(job.of(Role.TASK_MANAGER)[0], TaskState.FAILED)
+    job.edit(spec(restartNonce=1))
     before = job.record
     decision = job.step()
     assert decision.record == before
     assert decision.effects == ()
+
+
+def test_a_delete_is_noted_before_mesos_has_answered_and_carried_out_after() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.complete = False
+    job.remove()
+    decision = job.step()
+    assert job.record is not None
+    assert job.record.lifecycle is Lifecycle.DELETING
+    assert acting(decision) == []
+    job.desired = Desired("orders", present=True, ref=SpecRef(900, 0), spec=spec(), adopt=True)
+    job.complete = True
+    job.settle()
+    assert job.record.lifecycle is Lifecycle.DELETING, "what is put back later is another life"
 
 
 def test_f46_a_silent_jobmanager_is_reconciling_and_nothing_is_restarted() -> None:
@@ -70,7 +86,9 @@ def test_f46_a_silent_jobmanager_is_reconciling_and_nothing_is_restarted() -> No
     decision = job.settle()
     assert job.record is not None
     assert job.record.lifecycle is Lifecycle.RECONCILING
-    assert acting(decision) == []
+    (jobmanager,) = job.of(Role.JOB_MANAGER)
+    assert jobmanager.task_id is not None
+    assert acting(decision) == [ReconcileTask(jobmanager.task_id, jobmanager.agent_id, 300.0)], "asking changes nothing"
     assert decision.wanted() == ()
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from reconciler.model.decision import FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.observation import JobState, TaskState
-from reconciler.model.record import Role
-from tests.unit.decide.scenario import Scenario, effects
+from reconciler.model.record import Role, Task
+from tests.unit.decide.scenario import Scenario, acting, effects, spec
 
 
 def test_a_lost_taskmanager_is_replaced_in_the_same_generation_after_its_back_off() -> None:
@@ -109,6 +109,78 @@ def test_f20_of_two_live_taskmanagers_the_one_without_slots_is_killed() -> None:
     job.answer(JobState.RUNNING, busy_task_managers=frozenset({new.task_id}))
     killed = effects(job.settle(), KillTask)
     assert [kill.task_id for kill in killed] == [old.task_id]
+
+
+def two_attempts_of_one_index() -> tuple[Scenario, list[Task]]:
+    """TaskManager 0 came back after it was replaced; TaskManager 1 runs as well. The attempts of 0, then 1."""
+    job = Scenario(spec(job={"parallelism": 4}))
+    job.bring_up()
+    old, other = job.of(Role.TASK_MANAGER)
+    job.mesos(old, TaskState.UNREACHABLE)
+    job.now += job.policy.lost_grace_s
+    job.settle()
+    job.place()
+    new = next(task for task in job.of(Role.TASK_MANAGER) if task.task_id not in (old.task_id, other.task_id))
+    job.run_tasks()
+    return job, [old, new, other]
+
+
+def test_f31_two_attempts_in_use_take_the_place_of_a_taskmanager_without_tasks() -> None:
+    job, (old, new, other) = two_attempts_of_one_index()
+    job.answer(JobState.RUNNING, busy_task_managers=frozenset({old.task_id, new.task_id}))
+    killed = effects(job.settle(), KillTask)
+    assert [kill.task_id for kill in killed] == [other.task_id]
+    job.bury_killed()
+    job.settle()
+    assert [(task.task_id, task.index) for task in job.of(Role.TASK_MANAGER)] == [(old.task_id, 0), (new.task_id, 1)]
+    assert job.record is not None
+    assert job.record.restarts.total == 1, "only the loss itself was charged"
+
+
+def test_f31_no_taskmanager_that_is_in_use_is_killed() -> None:
+    job, tasks = two_attempts_of_one_index()
+    job.answer(JobState.RUNNING, busy_task_managers=frozenset(task.task_id for task in tasks))
+    assert effects(job.settle(), KillTask) == []
+
+
+def test_a_taskmanager_that_registers_again_in_time_stays() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.answer(JobState.RUNNING, task_managers=frozenset())
+    job.now += 60
+    job.answer(JobState.RUNNING, task_managers=frozenset())
+    assert effects(job.settle(), KillTask) == []
+    job.answer(JobState.RUNNING)
+    job.now += 100
+    job.answer(JobState.RUNNING, task_managers=frozenset())
+    assert effects(job.settle(), KillTask) == [], "it counts from when it was missed last, not from its start"
+
+
+def test_mesos_is_asked_about_a_taskmanager_that_the_jobmanager_does_not_list() -> None:
+    job = Scenario()
+    job.bring_up()
+    (lost,) = job.of(Role.TASK_MANAGER)
+    job.answer(JobState.RESTARTING, task_managers=frozenset())
+    assert acting(job.settle()) == []
+    job.now += job.policy.silence_s
+    job.answer(JobState.RESTARTING, task_managers=frozenset())
+    assert [asked.task_id for asked in effects(job.settle(), ReconcileTask)] == [lost.task_id]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_mesos_is_asked_again_more_and_more_rarely_about_a_task_that_is_out_of_sight(role: Role) -> None:
+    job = Scenario()
+    job.bring_up()
+    (task,) = job.of(role)
+    job.mesos(task, TaskState.UNREACHABLE)
+    job.flink = None
+    pauses = []
+    for waited in (10, 20, 600):
+        job.now += waited
+        (asked,) = effects(job.settle(), ReconcileTask)
+        pauses.append(asked.pause_s)
+        job.place()
+    assert pauses == [10, 30, 300]
 
 
 def test_a_lost_jobmanager_is_relaunched_only_after_a_look_at_its_ha_metadata() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from integration.mesos.fake import CallFault
 from reconciler.model import ids
-from reconciler.model.events import FrameworkRemoved
+from reconciler.model.events import AgentLost, FrameworkRemoved
 from tests.unit.loop.bench import Leader, World, foreign_task, started
 
 
@@ -51,6 +53,24 @@ def test_f06_nothing_is_placed_before_mesos_has_answered_although_a_task_is_want
     second.let_pass(20)
     assert any(not task.placed for task in world.record().tasks)
     assert [line for line in world.log if line.startswith("launch")] == []
+
+
+def test_a_lost_agent_is_asked_about_because_what_became_of_its_tasks_is_said_only_once() -> None:
+    world = World()
+    leader = started(world)
+    agent = next(task.agent_id for task in world.record().tasks)
+    asked: list[str | None] = []
+    reconcile = leader.cluster.reconcile
+
+    def note(tasks: Sequence[tuple[str, str | None]]) -> None:
+        asked.extend(task_agent for _, task_agent in tasks)
+        reconcile(tasks)
+
+    leader.cluster.reconcile = note  # type: ignore[method-assign]
+    leader.loop.handle(AgentLost(str(agent)))
+    leader.settle()
+    on_it = [task.agent_id for task in world.record().tasks if task.agent_id == agent]
+    assert asked == on_it
 
 
 def test_f35_a_displaced_leader_stops_and_does_not_take_the_lead_back() -> None:

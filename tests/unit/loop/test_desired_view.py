@@ -1,0 +1,61 @@
+"""What one reading of the desired tree after the other is taken for; no loop, no ports."""
+
+from __future__ import annotations
+
+from reconciler.desired import DesiredView
+from reconciler.jobs import JobEntry
+from reconciler.model.events import DesiredLoaded, DesiredTree, ParsedSpec, RawSpec
+from reconciler.model.record import Record, SpecRef
+from state.memory import MemoryStore, MemoryTree
+
+PARENT = 2
+MISSING = DesiredTree(None)
+
+
+def tree(czxid: int | None, parent: int = PARENT) -> DesiredTree:
+    """One job, `orders`, whose node was created in transaction `czxid`; None: it is not there."""
+    nodes = {"orders": RawSpec("orders", SpecRef(czxid, 0), b"{}")} if czxid is not None else {}
+    return DesiredTree(parent, nodes)
+
+
+def after(*views: DesiredTree) -> JobEntry:
+    """A job whose record has seen the node of transaction 10, after these views."""
+    view = DesiredView(MemoryStore(MemoryTree()), lambda raw: ParsedSpec(raw.ref, None), lambda lane, call: None)
+    jobs = {"orders": JobEntry("orders", record=Record("orders", "uid", SpecRef(10, 0)))}
+    for each in (tree(10), *views):
+        parsed = {name: ParsedSpec(raw.ref, None) for name, raw in each.specs.items()}
+        view.take(DesiredLoaded(each, parsed), jobs)
+    return jobs["orders"]
+
+
+def ends(entry: JobEntry) -> bool:
+    """Whether this life of the job is over."""
+    desired = entry.desired()
+    return not desired.present or (desired.ref is not None and desired.ref.czxid != 10 and not desired.adopt)
+
+
+def test_f51_a_node_that_was_created_again_is_another_life() -> None:
+    assert ends(after(tree(20)))
+
+
+def test_f51_a_recreation_that_was_seen_is_not_forgotten_when_the_tree_vanishes() -> None:
+    assert ends(after(tree(20), MISSING))
+    assert ends(after(tree(20), MISSING, tree(20)))
+    assert ends(after(tree(20), MISSING, tree(31, parent=30)))
+
+
+def test_f51_a_node_that_was_created_again_while_the_tree_was_out_of_view_is_another_life() -> None:
+    assert ends(after(MISSING, tree(20)))
+
+
+def test_f13_a_vanished_tree_ends_nothing() -> None:
+    assert not ends(after(MISSING))
+
+
+def test_f13_a_node_that_is_put_back_into_a_new_tree_is_the_same_life() -> None:
+    assert not ends(after(MISSING, tree(31, parent=30)))
+    assert not ends(after(MISSING, tree(None, parent=30), tree(31, parent=30)))
+
+
+def test_f13_a_node_that_is_put_back_into_a_rebuilt_ensemble_is_the_same_life() -> None:
+    assert not ends(after(tree(5, parent=1)))
