@@ -115,7 +115,7 @@ class Leader:
             restart_strategies=frozenset({"exponential-delay"}),
             placement_strategies=frozenset({"spread"}),
         )
-        policy = Policy("file:///storage", restart_strategies={"exponential-delay": ExponentialDelay()})
+        self.policy = policy = Policy("file:///storage", restart_strategies={"exponential-delay": ExponentialDelay()})
         store = LoggedStore(world, self.session)
         parts = Parts(
             store, self.cluster, world.flink, RENDERER, self, self, policy, Admission(limits).parse,
