@@ -6,6 +6,10 @@ Whether a task may go to an agent is decided here: resources, maintenance window
 Which of those agents is best is the strategy's word; one that raises or answers nonsense is replaced
 by the default order for that request (fault 57). Amounts are compared in thousandths, as Mesos keeps
 them (Mesos docs, "Attributes and Resources"), so that a hundred small tasks never add up to too much.
+
+On a large cluster the strategy is asked about the first `ENOUGH` agents that fit and not about
+thousands, as the Kubernetes scheduler scores a part of the nodes (`percentageOfNodesToScore`). Where
+the search begins follows from the job's name, so that jobs do not crowd on the same agents.
 """
 
 from __future__ import annotations
@@ -14,14 +18,18 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from reconciler import constraints
 from reconciler.model.resources import Assignment, Candidate, Offer, PlacementStrategy, Sibling, TaskRequest
-from reconciler.placewhy import Refusals, port_count, shortage, why_not
+from reconciler.placewhy import Refusals, fits, port_count, shortage, why_not
 
 DRAIN_S = 600.0
 """An agent whose maintenance begins within this time gets no new tasks (fault 37)."""
+ENOUGH = 50
+"""So many agents that fit and have nothing against them are compared; the rest are not looked at."""
 _MAX_RANK = 16
+_EXACT = frozenset({int, float})
 
 _Key = tuple[str, str]
 """Agent id and role: what one ACCEPT can use."""
@@ -81,10 +89,13 @@ class _Pass:
 
     def __init__(self, offers: Sequence[Offer], strategies: Mapping[str, PlacementStrategy], now: float) -> None:
         self._agents = merge(offers)
+        self._order = sorted(self._agents)
         self._attributes = {agent.agent_id: agent.attributes for agent in self._agents.values()}
         self._strategies = strategies
         self._now = now
         self._placed: dict[str, list[Sibling]] = {}
+        self._hopeless: dict[tuple[object, ...], str] = {}
+        """Why an equal request found nothing before: in one pass agents only ever have less."""
         self.assignments: list[Assignment] = []
         self.waiting: dict[str, str] = {}
         self.problems: dict[str, str] = {}
@@ -97,20 +108,40 @@ class _Pass:
         if broken is not None:
             self.waiting[request.task_name] = broken
             return
-        refusals, fitting = Refusals(), []
         held = Counter(sibling.agent_id for sibling in siblings)
-        for agent in self._agents.values():
-            if request.mesos_role not in ("*", agent.role):
-                continue
-            lacking = shortage(request, agent)
-            refused = self._refused(agent, checks)
-            refusals.note(agent, lacking, refused)
-            if lacking is None and refused is None:
-                fitting.append(replace(agent, placed=held[agent.agent_id]))
-        if not fitting:
-            self.waiting[request.task_name] = why_not(request, refusals)
-        else:
+        shape = _shape(request, sorted(held.items()))
+        why = self._hopeless.get(shape)
+        if why is None and (fitting := self._fitting(request, checks, held)):
             self._assign(request, self._best(request, fitting))
+            return
+        self.waiting[request.task_name] = self._hopeless[shape] = why or self._why_not(request, checks)
+
+    def _fitting(
+        self, request: TaskRequest, checks: Sequence[constraints.Check], held: Mapping[str, int]
+    ) -> list[Candidate]:
+        """Agents that may take the request, up to `ENOUGH` good ones."""
+        found, good, count = [], 0, len(self._order)
+        begin = crc32(request.job.encode()) % count if count > ENOUGH else 0
+        for step in range(count):
+            agent = self._agents[self._order[(begin + step) % count]]
+            if request.mesos_role not in ("*", agent.role) or not fits(request, agent):
+                continue
+            if self._refused(agent, checks) is not None:
+                continue
+            placed = held.get(agent.agent_id, 0)
+            found.append(replace(agent, placed=placed) if placed else agent)
+            good += not placed and agent.unavailable_from is None and agent.agent_id not in request.avoid
+            if good >= ENOUGH:
+                break
+        return found
+
+    def _why_not(self, request: TaskRequest, checks: Sequence[constraints.Check]) -> str:
+        """What each agent that made an offer lacks, or is refused for, in one sentence."""
+        refusals = Refusals()
+        for agent in self._agents.values():
+            if request.mesos_role in ("*", agent.role):
+                refusals.note(agent, shortage(request, agent), self._refused(agent, checks))
+        return why_not(request, refusals)
 
     def _siblings(self, request: TaskRequest) -> list[Sibling]:
         """Placed before or in this pass; attributes that nobody remembers are read from the offers at hand."""
@@ -154,10 +185,11 @@ class _Pass:
             raise _Nonsense("is not installed")
         try:
             answer = strategy.rank(request, agent)
-            rank = tuple(answer) if isinstance(answer, Sequence) and not isinstance(answer, str | bytes) else None
+            listed = type(answer) is tuple or (isinstance(answer, Sequence) and not isinstance(answer, str | bytes))
+            rank = tuple(answer) if listed else None
         except (Exception, SystemExit) as error:
             raise _Nonsense(f"raised {type(error).__name__}") from None
-        if rank is None or len(rank) > _MAX_RANK or not all(_is_number(part) for part in rank):
+        if rank is None or len(rank) > _MAX_RANK or not _are_numbers(rank):
             raise _Nonsense(f"answered something that is no sequence of at most {_MAX_RANK} finite numbers")
         return rank
 
@@ -173,8 +205,24 @@ class _Pass:
         )
 
 
+def _shape(request: TaskRequest, held: Sequence[tuple[str, int]]) -> tuple[object, ...]:
+    """Equal for requests that the same agents can take; where the job's own tasks are counts only under constraints."""
+    amounts = (request.cpus, request.mem_mb, request.disk_mb, request.gpus, request.ports, request.mesos_role)
+    if not request.constraints:
+        return amounts
+    return (*amounts, request.constraints, *((request.job, request.role, *held) if held else ()))
+
+
 class _Nonsense(Exception):
     """A strategy that cannot be followed; the message goes on after its name."""
+
+
+def _are_numbers(rank: tuple[object, ...]) -> bool:
+    exact = _EXACT.issuperset(map(type, rank))  # the common case, asked for every agent that fits
+    try:
+        return all(map(math.isfinite, rank)) if exact else all(map(_is_number, rank))  # type: ignore[arg-type]
+    except OverflowError:
+        return False
 
 
 def _is_number(part: object) -> bool:

@@ -52,6 +52,17 @@ def why_not(request: TaskRequest, refusals: Refusals) -> str:
     return sentence
 
 
+def fits(request: TaskRequest, agent: Candidate) -> bool:
+    """Whether the agent has enough of everything: `shortage` without words, for the many agents that have."""
+    return (
+        round(agent.cpus * 1000) >= round(request.cpus * 1000)
+        and round(agent.mem_mb * 1000) >= round(request.mem_mb * 1000)
+        and port_count(agent.ports) >= request.ports
+        and round(agent.disk_mb * 1000) >= round(request.disk_mb * 1000)
+        and round(agent.gpus * 1000) >= round(request.gpus * 1000)
+    )
+
+
 def shortage(request: TaskRequest, agent: Candidate) -> str | None:
     """The first resource that the agent has not enough of, in words; None when the task fits."""
     for what, wanted, have in _AMOUNTS:

@@ -1,6 +1,6 @@
 """`make bench`: measure, print, and write build/bench/results.json.
 
-    python -m tests.bench [NAME...]     all groups, or those named
+python -m tests.bench [NAME...]     all groups, or those named
 """
 
 from __future__ import annotations

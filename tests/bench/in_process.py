@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from plugins.placement.spread import Spread
 from reconciler.decide import decide
 from reconciler.model.events import DesiredChanged, Event, FlinkAnswered, TaskUpdate, Tick
 from reconciler.model.observation import TaskState
-from reconciler.model.record import Role
+from reconciler.model.record import Record, Role
 from reconciler.model.resources import Offer, TaskRequest
 from reconciler.place import place
 from tests.bench.figures import Figure, figure, timed
@@ -55,9 +56,7 @@ def matching() -> Iterator[Figure]:
     assert len(outcome.assignments) == 500, outcome.waiting
     seconds = timed(lambda: place(requests, offers, strategies), 20)
     milliseconds = [one * 1000 for one in seconds]
-    yield figure(
-        "matching 500 tasks, 2,000 agents", "ms", milliseconds, "<= 100 ms", lambda median, _: median <= 100.0
-    )
+    yield figure("matching 500 tasks, 2,000 agents", "ms", milliseconds, "<= 100 ms", lambda median, _: median <= 100.0)
 
 
 def growth() -> Iterator[Figure]:
@@ -78,12 +77,12 @@ def growth() -> Iterator[Figure]:
 def _events() -> dict[str, Callable[[Fleet, int], Event]]:
     """What a leader is told, about one job among many."""
 
-    def update(fleet: Fleet, number: int) -> Event:  # noqa: ARG001
+    def update(fleet: Fleet, number: int) -> Event:
         task = _record(fleet).tasks[0]
         assert task.task_id is not None
         return TaskUpdate(task.task_id, TaskState.RUNNING, task.agent_id)
 
-    def answer(fleet: Fleet, number: int) -> Event:  # noqa: ARG001
+    def answer(fleet: Fleet, number: int) -> Event:
         entry, generation = fleet.loop.jobs["orders"], _record(fleet).generation
         assert entry.flink is not None
         assert generation is not None
@@ -93,13 +92,13 @@ def _events() -> dict[str, Callable[[Fleet, int], Event]]:
         fleet.world.apply(taskManager={"replicas": 2}, restart={"maxBackoff": f"{60 + number}s"})
         return DesiredChanged()
 
-    def tick(fleet: Fleet, number: int) -> Event:  # noqa: ARG001
+    def tick(fleet: Fleet, number: int) -> Event:
         return Tick()
 
     return {"a task update": update, "an answer of Flink": answer, "an edited spec": edit, "a tick": tick}
 
 
-def _record(fleet: Fleet):  # type: ignore[no-untyped-def]
+def _record(fleet: Fleet) -> Record:
     record = fleet.loop.jobs["orders"].record
     assert record is not None
     return record
@@ -116,8 +115,8 @@ def _handled(fleet: Fleet, event: Callable[[Fleet, int], Event], repetitions: in
 
 
 def _rss_mb() -> float:
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
 
 
 def start() -> Iterator[Figure]:
@@ -128,6 +127,3 @@ def start() -> Iterator[Figure]:
     yield figure(
         "start of a replica, imports", "s", whole, "<= 1 s", lambda median, _: median <= 1.0, bare, "Python alone"
     )
-
-
-
