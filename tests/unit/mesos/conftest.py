@@ -232,7 +232,7 @@ class Kit:
 
     def config(self, **extra: Any) -> MesosConfig:
         quick: dict[str, Any] = {
-            "user": "nobody", "call_timeout_s": 1.0, "connect_timeout_s": 1.0, "subscribe_timeout_s": 1.0,
+            "user": "nobody", "call_timeout_s": 10.0, "connect_timeout_s": 10.0, "subscribe_timeout_s": 10.0,
             "backoff_first_s": 0.01,
         }  # fmt: skip
         return MesosConfig(**(quick | extra))
