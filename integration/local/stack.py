@@ -154,11 +154,16 @@ class LocalStack:
         """The leading master, if one leads."""
         return next((master for master in self.masters() if master.leading), None)
 
+    def zookeeper_leader(self) -> str | None:
+        """The name of the ZooKeeper server that leads ("zk-2"), if one does."""
+        names = enumerate(self.layout.zookeepers, start=1)
+        return next((name for n, name in names if zookeeper.leads(("127.0.0.1", self.layout.zk_port(n)))), None)
+
     def versions(self) -> dict[str, str]:
         """What really runs, asked of the servers themselves."""
         java = find_java()
         return {
-            "ZooKeeper": zookeeper.version(("127.0.0.1", self.layout.zk_port(1))),
+            "ZooKeeper": next((v for n in self._numbers("zk") if (v := self._zookeeper_version(n))), ""),
             "Mesos": next((v for m in self.masters() if (v := mesos_api.version(m.address))), ""),
             "Flink": ", ".join(resolve(version) for version in self.config.flink_versions),
             "Java": java.version if java else "",
@@ -299,6 +304,9 @@ class LocalStack:
 
     def _zookeeper_ready(self) -> bool:
         return all(zookeeper.serves(("127.0.0.1", self.layout.zk_port(n))) for n in self._numbers("zk"))
+
+    def _zookeeper_version(self, number: int) -> str:
+        return zookeeper.version(("127.0.0.1", self.layout.zk_port(number)))
 
     def _numbers(self, kind: str) -> list[int]:
         """Numbers of the services of a kind that are running, so that one that was killed is not waited for."""

@@ -86,6 +86,14 @@ def serves(address: tuple[str, int]) -> bool:
         return False
 
 
+def leads(address: tuple[str, int]) -> bool:
+    """Whether a server leads its ensemble, or serves alone."""
+    try:
+        return any(mode in four_letter(address, "srvr") for mode in ("Mode: leader", "Mode: standalone"))
+    except OSError:
+        return False
+
+
 def version(address: tuple[str, int]) -> str:
     """ZooKeeper's version as the server reports it; empty when it does not answer."""
     try:

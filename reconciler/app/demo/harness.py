@@ -50,7 +50,7 @@ class Installation:
         prefix: str = "replica",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        """`settings` are further sections of the operator's configuration, or replace those of the same name."""
+        """`settings` are added to the operator's configuration, section by section."""
         self.stack = stack
         self.root = root
         self.replicas = [f"{prefix}-{number}" for number in range(1, replicas + 1)]
@@ -121,10 +121,10 @@ class Installation:
             },
             # An unreachable host is given this long to come back before its tasks are replaced elsewhere.
             "jobs": {"lost_grace_s": 2.0},
-            **self._settings,
         }
         lines = []
-        for section, values in settings.items():
+        for section in {**settings, **self._settings}:
+            values = {**settings.get(section, {}), **self._settings.get(section, {})}
             lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
         return "\n".join(lines)
 
@@ -276,6 +276,14 @@ class JobView:
             return []
         found = ask(f"{status.job_manager_url}/jobs/{status.job_id}") or {}
         return [(vertex["status"], vertex["parallelism"]) for vertex in found.get("vertices", [])]
+
+    def checkpoints(self) -> int | None:
+        """How many checkpoints the JobManager has completed; None when it does not answer."""
+        status = self.status()
+        if status is None or status.job_manager_url is None:
+            return None
+        found = ask(f"{status.job_manager_url}/jobs/{status.job_id}/checkpoints")
+        return int(found["counts"]["completed"]) if found else None
 
     def await_running(self, generation: int | None = None, timeout: float = 180.0) -> Status:
         """Wait without a display. Raises DemoFailed."""

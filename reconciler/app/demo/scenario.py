@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.app.demo import faults
-from reconciler.app.demo.harness import Installation, JobView, Spec, ask
+from reconciler.app.demo.harness import Installation, JobView, Spec
 from reconciler.app.demo.rows import CHECK_FILE, JOB_FILE, Comparison, Feeder, Sink, compare
 from reconciler.app.demo.story import DemoFailed, Story, poll
 from reconciler.model.record import Ending, EndMode, EndReason, Lifecycle
@@ -244,7 +244,7 @@ class Scenario:
             self.story.say(f"{rows} rows were fed, {rows // 2} of them have an even id")
             self._progress("every one of them is in the sink", rows // 2)
             # A row that comes twice may come late: what is written now is committed with the next checkpoint.
-            done = self._checkpoints() or 0
+            done = self.job.checkpoints() or 0
             self.story.wait("nothing follows with two more checkpoints", lambda: self._later(done + 2), RECOVERY_S)
             outcome = self._compare()
             step.result = outcome.line()
@@ -258,15 +258,8 @@ class Scenario:
             raise DemoFailed(f"input and sink differ: {outcome.comparison}; look again: python {again}")
         return outcome
 
-    def _checkpoints(self) -> int | None:
-        status = self.job.status()
-        if status is None or status.job_manager_url is None:
-            return None
-        found = ask(f"{status.job_manager_url}/jobs/{status.job_id}/checkpoints")
-        return int(found["counts"]["completed"]) if found else None
-
     def _later(self, checkpoint: int) -> bool:
-        completed = self._checkpoints()
+        completed = self.job.checkpoints()
         return completed is not None and completed >= checkpoint
 
     def delete(self) -> None:
