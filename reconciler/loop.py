@@ -241,6 +241,9 @@ class Loop:
         self._timers.set("lease", now + LEASE_EVERY_S)
         if self._lease.lost():
             self._stop("leadership is lost")
+        away = self._takeover.away_since
+        if away is not None and now - away >= self._parts.handover_s:
+            self._stop(f"no Mesos master was reached for {now - away:.0f} s; another replica may reach one (fault 30)")
         may_act = self._lease.may_act()
         if may_act and not self._acted:
             log.info("lease.regained")

@@ -27,3 +27,5 @@ class Parts:
     placement: Mapping[str, PlacementStrategy] = field(default_factory=dict)
     notify: Notify | None = None
     observer: Observer | None = None
+    handover_s: float = 60.0
+    """How long a leader looks for a Mesos master before it lets another replica try, in seconds."""

@@ -68,6 +68,8 @@ class TakeOver:
         self.acting = False
         self.since = 0.0
         """When this leader began to act (its clock)."""
+        self.away_since: float | None = None
+        """Since when no master has had us subscribed, while one was looked for (the leader's clock)."""
 
     def start(self) -> None:
         self._submit("store", partial(_load, self._store))
@@ -89,6 +91,7 @@ class TakeOver:
             case FrameworkIdSaved():
                 return f"the framework id could not be persisted: {event.error}"
             case Disconnected():
+                self.away_since = now if self.away_since is None else self.away_since
                 log.warning("mesos.disconnected", why=event.why)
         return None
 
@@ -111,11 +114,13 @@ class TakeOver:
             )
         self.records_loaded = True
         self._framework_id = event.framework_id
+        self.away_since = now
         self._cluster.start(event.framework_id, self._sink)
         return None
 
     def _on_subscribed(self, event: Subscribed, jobs: Mapping[str, JobEntry], now: float) -> str | None:
         log.info("mesos.subscribed", framework_id=event.framework_id, master=event.master)
+        self.away_since = None
         if self._framework_id is None:
             self._framework_id = event.framework_id
             self._submit("store", partial(_save_id, self._store, self._fence, event.framework_id))

@@ -52,6 +52,8 @@ class Mesos(_Section):
     """Roles whose offers the framework asks for; a job chooses one by `placement.role`."""
     principal: str | None = None
     secret_file: str | None = None
+    handover_s: Annotated[float, Field(ge=1.0)] = 60.0
+    """How long a leader looks for a master before it lets another replica try."""
 
 
 class ObjectStore(_Section):

@@ -243,6 +243,7 @@ class Replica:
             placement=self._placement,
             notify=self._notifier,
             observer=self._monitor,
+            handover_s=self._config.mesos.handover_s,
         )
 
     def _application(self) -> FastAPI:

@@ -85,6 +85,39 @@ def test_f35_a_displaced_leader_stops_and_does_not_take_the_lead_back() -> None:
     assert second.loop.stopped is None
 
 
+def test_f30_a_leader_that_reaches_no_master_lets_another_replica_try() -> None:
+    world = World()
+    first = started(world)
+    before = world.running()
+    world.mesos.master_down()
+    first.let_pass(59)
+    assert first.loop.stopped is None, "a failover of the master takes seconds"
+    first.let_pass(3)
+    assert first.loop.stopped is not None
+    assert not first.loop.halted
+    first.die()
+    second = Leader(world)
+    second.let_pass(62)
+    assert second.loop.stopped is not None, "it never reached one, and goes on looking no longer than the first"
+    second.die()
+    world.mesos.master_up()
+    third = Leader(world)
+    third.let_pass(120)
+    assert third.loop.stopped is None
+    assert world.running() == before
+
+
+def test_f26_absences_of_the_master_do_not_add_up() -> None:
+    world = World()
+    leader = started(world)
+    for _ in range(3):
+        world.mesos.master_down()
+        leader.let_pass(40)
+        world.mesos.master_up()
+        leader.let_pass(10)
+    assert leader.loop.stopped is None
+
+
 def test_f25_a_removed_framework_halts_for_a_person() -> None:
     world = World()
     leader = Leader(world)
