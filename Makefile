@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 SUITE  := $(BIN)/python -m tests.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract test-stack simulate demo demo-down demo-kafka demo-kafka-down \
+.PHONY: help setup check test test-unit test-contract test-stack simulate chaos demo demo-down demo-kafka demo-kafka-down \
 	schemas clean
 
 help: ## Say what there is
@@ -30,7 +30,7 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit simulation contract stack e2e
+	@$(SUITE) check unit simulation contract stack e2e chaos
 
 test-unit: setup ## Unit suites only (no servers)
 	@$(SUITE) check unit
@@ -52,6 +52,10 @@ demo-kafka: setup ## The same on real Kafka: a topic, its even rows in another, 
 
 demo-kafka-down: setup ## Stop whatever demo-kafka left running
 	@$(BIN)/python -m reconciler.app.demo_kafka --down
+
+MINUTES ?= 10
+chaos: setup ## Faults on the real stack, by a seed: MINUTES=… SEED=…; rows are compared at the end
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 N ?= 200
 SEED_BASE ?= 1

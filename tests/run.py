@@ -50,6 +50,7 @@ SUITES = {
     "contract": Suite(8, (_real("tests/contract"),)),
     "stack": Suite(18, (_real("tests/integration"),)),
     "e2e": Suite(10, (_real("-s", "tests/e2e"),)),
+    "chaos": Suite(8, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
 }
 
 

@@ -112,9 +112,9 @@ class Run:
             for number, blow in enumerate(step.blows):
                 time.sleep(step.gap_s * number)
                 leader = self.ground.leader()
+                began = time.monotonic()
                 struck.append(strike(self.ground, blow))
                 if struck[-1].deposes:
-                    began = time.monotonic()
                     self.ground.other_leader(leader)
                     takeovers.append(time.monotonic() - began)
             time.sleep(max(blow.hold_s for blow in step.blows))
