@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from tests.unit.api.conftest import Site
@@ -43,4 +44,6 @@ def test_a_loop_that_hangs_is_not_alive(leading: Site, frozen: Callable[[float],
 
     probe = leading.get("/livez", 503)
     assert not probe["ok"]
-    assert "60 s" in probe["checks"]["loop"]["message"]
+    said = re.search(r"for (\d+) s", probe["checks"]["loop"]["message"])
+    assert said is not None
+    assert int(said[1]) >= 60, "more on a busy machine"
