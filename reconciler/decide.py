@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import decide_ending, decide_health, decide_running, decide_tasks, lifecycle
+from reconciler import decide_disposal, decide_ending, decide_health, decide_running, decide_tasks, lifecycle
 from reconciler.model import ids
 from reconciler.model.decision import Decision, Desired
 from reconciler.model.observation import Observation
@@ -55,7 +55,7 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
     decide_health.ask_about_doubtful(turn)
     decide_tasks.drive_kills(turn)
     decide_tasks.clean_up_retired(turn)
-    if _gone(turn):
+    if _gone(turn) and decide_disposal.finished(turn):
         return _bury(turn)
     lifecycle.name(turn)
     return turn.decision()
@@ -114,7 +114,7 @@ def _gone(turn: Turn) -> bool:
 def _bury(turn: Turn) -> Decision:
     """Every task is known dead: only the final path is kept, for a while."""
     record = turn.record
-    final = record.newest_snapshot()
+    final = decide_disposal.final_state(turn)
     stone = Tombstone(record.uid, turn.now, final.path if final else None)
     where = f"; its final state is {final.path}" if final else ""
     turn.event("DELETED", f"every task is gone{where}")

@@ -16,6 +16,7 @@ from reconciler.jobs import JobEntry
 from reconciler.model.decision import (
     CancelJob,
     CleanUpGeneration,
+    DiscardSavepoint,
     DisposeSavepoint,
     Effect,
     FindRestorePoint,
@@ -108,6 +109,8 @@ class Effects:
                 return "flink", partial(self._find, entry.name, effect)
             case CleanUpGeneration():
                 return "flink", partial(self._none, self._flink.clean_up, effect.job_id, effect.cluster_id)
+            case DiscardSavepoint():
+                return "flink", partial(self._none, self._flink.discard, effect.path)
         target = target_of(entry)
         if target is None:
             return None

@@ -92,8 +92,9 @@ class JobEntry:
             adopt=self.adopted == self.parsed.ref.czxid,
         )
 
-    def observation(self, since: float = 0.0) -> Observation:
+    def observation(self, since: float = 0.0, referenced: frozenset[str] | None = None) -> Observation:
         return Observation(
+            referenced=referenced,
             since=since,
             complete=not self.unanswered,
             tasks=self.tasks,
@@ -152,7 +153,7 @@ class JobEntry:
         kind, _, rest = event.key.partition("/")
         if kind == "cleanup" and event.error is None:
             self.cleaned.add(rest)
-        elif kind == "dispose" and (event.error is None or event.refused):
+        elif kind in ("dispose", "discard") and (event.error is None or event.refused):
             self.disposed.add(rest)
         elif kind == "rescale" and event.refused:
             self.rescale_refused = event.error

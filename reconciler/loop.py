@@ -36,6 +36,7 @@ from reconciler.parts import Parts
 from reconciler.placing import Placer
 from reconciler.polling import Poller
 from reconciler.ports import Lease
+from reconciler.references import referenced
 from reconciler.report import running_job_managers, status_of
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
@@ -294,9 +295,8 @@ class Loop:
         self._settle_offers(now)
 
     def _decide(self, entry: JobEntry, now: float) -> Decision:
-        decision = decide(
-            entry.desired(), entry.record, entry.observation(self._takeover.since), now, self._parts.policy
-        )
+        seen = entry.observation(self._takeover.since, referenced(entry, self.jobs))
+        decision = decide(entry.desired(), entry.record, seen, now, self._parts.policy)
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
         if self._parts.observer is not None:

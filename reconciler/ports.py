@@ -244,6 +244,13 @@ class Flink(Protocol):
         """Dispose of a savepoint, waiting for the end; one that is gone already is disposed of."""
         ...
 
+    def discard(self, path: str) -> None:
+        """Remove a savepoint from storage without a JobManager; one that is gone already is no error.
+
+        FlinkRefused for what is no savepoint's directory, FlinkUnreachable when storage does not answer.
+        """
+        ...
+
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         """Read HA metadata, checkpoints and savepoints of an ended generation. Never raises for silence."""
         ...

@@ -238,6 +238,19 @@ class FlinkAdapter:
         except storage.StorageError as error:
             raise FlinkUnreachable(f"storage: {error}") from error
 
+    def discard(self, path: str) -> None:
+        """`_metadata` first: what is left of a savepoint must never look like a complete one."""
+        directory, _, name = path.rstrip("/").rpartition("/")
+        if not name.startswith("savepoint-"):
+            raise FlinkRefused(f"{path} is not the directory of a savepoint")
+        try:
+            self._storage.require_root(directory)
+            self._storage.remove(f"{directory}/{name}/{storage.METADATA}")
+            self._storage.remove(f"{directory}/{name}")
+        except storage.StorageError as error:
+            raise FlinkUnreachable(f"storage: {error}") from error
+        log.info("flink.savepoint_discarded", path=path)
+
     def _require_running(self, target: FlinkTarget) -> None:
         state = self._require_listed(target)
         if state.terminal:

@@ -120,6 +120,14 @@ class FakeFlink(FakeWorld):
         if self.snapshots.pop(normal(path), None) is not None:
             self.calls.append(("dispose", path))
 
+    def discard(self, path: str) -> None:
+        if not path.rpartition("/")[2].startswith("savepoint-"):
+            raise FlinkRefused(f"{path} is not the directory of a savepoint")
+        if self.storage_down:
+            raise FlinkUnreachable("storage: it is not mounted")
+        if self.snapshots.pop(normal(path), None) is not None:
+            self.calls.append(("discard", path))
+
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         if self.zookeeper_down or self.storage_down:
             silent = "ZooKeeper is not connected" if self.zookeeper_down else "storage is not mounted"

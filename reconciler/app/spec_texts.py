@@ -135,7 +135,11 @@ FIELDS: Mapping[str, str] = {
     "snapshots.cron": "Times of periodic savepoints.",
     "snapshots.maxCount": "How many savepoints are kept.",
     "snapshots.maxAge": "How long savepoints are kept.",
-    "snapshots.disposeOnDelete": "Remove the savepoints of a job that is deleted.",
+    "snapshots.disposeOnDelete": (
+        "When the job is deleted, remove the savepoints that Weir took of it. The last one of `onDelete: savepoint` "
+        "stays, and those that other jobs refer to; checkpoints, and savepoints from elsewhere, are not touched. Not "
+        "with `onDelete: keep`."
+    ),
     "health.launchTimeout": "A task that does not run this long after its launch is asked about, then replaced.",
     "health.readinessTimeout": "How long a new generation may take until it is stable.",
     "health.stableAfter": (

@@ -82,6 +82,17 @@ class DisposeSavepoint:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscardSavepoint:
+    """Remove a savepoint of a job all of whose tasks are dead, by way of storage. Removing it again changes nothing."""
+
+    path: str
+
+    @property
+    def key(self) -> str:
+        return f"discard/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
 class RescaleJob:
     """Change the parallelism of the running job through its resource requirements (adaptive scheduler)."""
 
@@ -175,7 +186,7 @@ class EmitEvent:
 
 Effect = (
     KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint | DisposeSavepoint | RescaleJob
-    | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
+    | DiscardSavepoint | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
 )  # fmt: skip
 
 

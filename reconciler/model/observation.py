@@ -185,6 +185,8 @@ class Observation:
     """Job ids of ended generations whose HA data and job result were removed."""
     disposed: frozenset[str] = frozenset()
     """Paths of savepoints that were disposed of."""
+    referenced: frozenset[str] | None = None
+    """Paths of this job's snapshots that another job's desired state or record names; None: nobody has looked."""
     rescale_refused: str | None = None
     """Why Flink refused to change the parallelism in place, if it did."""
     flink_restarts: tuple[tuple[float, int], ...] = ()

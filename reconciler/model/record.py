@@ -273,7 +273,9 @@ class Record:
     next_savepoint: int = 1
     last_savepoint_at: float | None = None
     disposing: tuple[str, ...] = ()
-    """Paths of aged-out savepoints that Flink is asked to dispose of."""
+    """Paths of savepoints that are being removed: aged out, or of a deleted job with `disposeOnDelete`."""
+    disposal_since: float | None = None
+    """Since when the savepoints of this deleted job are being removed."""
     rolled_back: JobSpec | None = None
     """A desired state that did not become stable; not tried again until it changes."""
     restarts: Restarts = field(default_factory=Restarts)

@@ -24,7 +24,6 @@ from reconciler.model.status import SpecError
 NOT_YET: Mapping[str, str] = {
     "kind=Session": "session clusters are not supported yet; run each job as an Application",
     "kind=SessionJob": "session clusters are not supported yet; run the job as an Application",
-    "snapshots.disposeOnDelete": "savepoints of a deleted job are always kept so far",
 }
 """What this version refuses because it would not act on it: `path` (any value but the default),
 `path=value`, or `path>number`; each with its reason."""

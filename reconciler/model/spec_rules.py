@@ -263,6 +263,15 @@ def _periods(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa:
         )
 
 
+def _disposal(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    if spec.snapshots.dispose_on_delete and spec.on_delete == "keep":
+        yield problem(
+            "snapshots.disposeOnDelete",
+            "with onDelete keep its tasks go on running, and may need the savepoints",
+            'write "onDelete": "savepoint" or "cancel", or leave it out',
+        )
+
+
 def _session(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     if spec.session is not None and spec.kind != "SessionJob":
         yield problem("session", f"belongs to kind SessionJob, this is {spec.kind}", "leave it out")
@@ -288,5 +297,6 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("restart.strategy", "placement.strategy", "placement.role"), _strategies),
     (("placement.constraints",), _constraints),
     (("restart.initialBackoff", "restart.maxBackoff"), _backoff),
+    (("snapshots.disposeOnDelete", "onDelete"), _disposal),
     (("kind", "session"), _session),
 )

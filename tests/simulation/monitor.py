@@ -79,6 +79,7 @@ class Monitor:
         self._last: dict[str, Record] = {}
         self._launched: set[str] = set()
         self._restores = 0
+        self._discarded: set[str] = set()
 
     def violation(self, invariant: str, what: str) -> None:
         line = f"{invariant}: {what}"
@@ -118,6 +119,9 @@ class Monitor:
             for event in change.events:
                 self.world.sim.say(who, f"event {change.name}: {event.code} {event.message}")
         record = change.record
+        for stone in record.tombstones if record is not None else ():
+            if stone.path in self._discarded:
+                self.violation("S2", f"the tombstone of {change.name} points at {stone.path}, which was removed")
         deleting = record is not None and record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
         if self.world.tree_is_away and deleting and record and record.uid in self.world.users.hidden_uids:
             self.violation("S7", f"{change.name} is deleted although the whole desired tree is away")
@@ -182,6 +186,19 @@ class Monitor:
             self.violation("S4", f"{kind} {key} of {target.cluster_id} was sent before its trigger was persisted")
         elif kind == "cancel" and not self._persisted(name, '"mode":"CANCEL"'):
             self.violation("S4", f"{target.cluster_id} was cancelled before the intent was persisted")
+
+    def discarded(self, leadership: Leadership, path: str) -> None:
+        """A savepoint was removed: its job was being deleted, the intent was persisted, and nobody points at it."""
+        self.effects += 1
+        self.asked["discard"] += 1
+        self._discarded.add(path)
+        self.world.sim.say(leadership.replica.name, f"discard {path}")
+        owner = next((record for record in self._last.values() if f"/{record.uid}/" in path), None)
+        if owner is None or path not in owner.disposing or owner.lifecycle is not Lifecycle.DELETING:
+            self.violation("S4", f"{path} was removed before the intent was persisted")
+        for record in self._last.values():
+            if any(stone.path == path for stone in record.tombstones):
+                self.violation("S2", f"{path} was removed, but the tombstone of {record.name} points at it")
 
     def cleaned(self, leadership: Leadership, cluster_id: str) -> None:
         self.world.sim.say(leadership.replica.name, f"clean up {cluster_id}")

@@ -161,6 +161,14 @@ class SimFlink:
             self._world.sim.say(self._leadership.replica.name, f"restore point of generation {what.generation}: {view}")
         return view
 
+    def discard(self, path: str) -> None:
+        flink = self._world.flink
+        flink.advance(self._world.sim.now)
+        before = len(flink.calls)
+        flink.discard(path)
+        if len(flink.calls) > before:
+            self._world.monitor.discarded(self._leadership, path)
+
     def clean_up(self, job_id: str, cluster_id: str) -> None:
         flink = self._world.flink
         flink.advance(self._world.sim.now)

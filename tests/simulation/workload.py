@@ -54,13 +54,18 @@ def standby(world: World, name: str) -> None:
     world.users.apply(name, jobManager={"replicas": 2})
 
 
+def dispose(world: World, name: str) -> None:
+    """From now on savepoints go with the job."""
+    world.users.apply(name, snapshots={"disposeOnDelete": True})
+
+
 def delete(world: World, name: str) -> None:
     world.users.delete(name)
 
 
 STEPS: Mapping[str, Step] = {
     step.__name__: step
-    for step in (create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, delete)
+    for step in (create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete)
 }
 CHAINS: Sequence[Sequence[str]] = (
     ("create", "edit"),
@@ -73,6 +78,7 @@ CHAINS: Sequence[Sequence[str]] = (
     ("create", "edit", "delete"),
     ("create", "savepoint", "edit"),
     ("create", "last_state", "edit"),
+    ("create", "savepoint", "dispose", "delete"),
 )
 """Workloads whose effects are counted (L2)."""
 
@@ -123,7 +129,9 @@ def choose_mode(world: World, name: str) -> None:
 
 
 def choose_delete(world: World, name: str) -> None:
-    world.users.apply(name, onDelete=world.rng.choice(["savepoint", "cancel", "keep"]))
+    chosen = world.rng.choice(["savepoint", "cancel", "keep"])
+    dispose = chosen != "keep" and int(world.sim.now * 1000) % 2 == 0
+    world.users.apply(name, onDelete=chosen, snapshots={"disposeOnDelete": dispose})
 
 
 def choose_strategies(world: World, name: str) -> None:

@@ -164,6 +164,21 @@ def test_a_savepoint_that_was_disposed_of_is_gone_and_may_be_disposed_of_again(w
     assert (view.savepoints, view.missing) == ((), (path,))
 
 
+def test_a_savepoint_is_removed_without_a_job_manager_and_may_be_removed_again(world: World, running: Started) -> None:
+    world.until_running(running)
+    trigger = world.trigger(running, "discarded")
+    world.flink.trigger_savepoint(running.target, trigger)
+    path = world.finish(running, trigger).path
+
+    for _ in range(2):
+        world.flink.discard(path)
+
+    view = world.flink.find_restore_point(world.question(running, trigger, (path,)))
+    assert (view.savepoints, view.missing) == ((), (path,))
+    with pytest.raises(FlinkRefused, match="not the directory of a savepoint"):
+        world.flink.discard(path.rpartition("/")[0])
+
+
 def test_a_running_job_is_rescaled_in_place(world: World) -> None:
     record = world.new_job()
     started = world.start(record, world.generation(record, 1), task_managers=2)

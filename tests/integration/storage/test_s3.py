@@ -104,7 +104,7 @@ def test_the_secret_key_is_in_no_znode_no_argument_and_no_environment(job: Job) 
         assert SECRET_KEY not in log.read_text()
 
 
-def test_a_deleted_job_leaves_a_savepoint_from_which_another_starts(job: Job, world: World, bucket: Bucket) -> None:
+def test_a_deleted_job_leaves_a_savepoint_from_which_another_starts(job: Job, bucket: Bucket) -> None:
     ended = [old.cluster_id for old in job.record().retired] + [job.record().generation.cluster_id]
     job.complete()
     job.delete()
@@ -115,11 +115,25 @@ def test_a_deleted_job_leaves_a_savepoint_from_which_another_starts(job: Job, wo
     assert bucket.has(path)
     assert not [key for key in bucket.keys("ha/") if any(cluster in key for cluster in ended)]
 
-    other = world.jar_evens("from-s3", snapshots={"savepointDir": "s3://weir/elsewhere"})
+
+def test_dispose_on_delete_removes_savepoints_but_not_the_final_one_and_nothing_of_another_job(
+    job: Job, world: World, bucket: Bucket
+) -> None:
+    path = job.record().tombstones[-1].path
+    other = world.jar_evens("from-s3", snapshots={"savepointDir": "s3://weir/storage/other", "disposeOnDelete": True})
     other.wanted["job"] |= {"initialSavepointPath": path, "allowNonRestoredState": True}
     other.put()
     assert other.runs(1).restored_from == path
     other.progresses()
     assert not compare(other.feeder.input, other.feeder.output).counts_continuous  # they go on from the other job's
+    other.put("job", savepointTriggerNonce=1)
+    [asked] = other.until("its savepoint is there", lambda: other.record().snapshots or None)
+    assert bucket.has(asked.path)
+
     other.delete()
-    assert other.record().tombstones[-1].path.startswith("s3://weir/elsewhere/")
+
+    final = other.record().tombstones[-1].path
+    assert final.startswith("s3://weir/storage/other/")
+    assert bucket.has(final)
+    assert not bucket.keys(asked.path.removeprefix("s3://weir/storage/"))
+    assert bucket.has(path)

@@ -276,7 +276,6 @@ def test_what_is_no_configuration_key_is_refused(key: str) -> None:
 NOT_YET_EXAMPLES: dict[str, dict[str, Any]] = {
     "kind=Session": {"kind": "Session"},
     "kind=SessionJob": {"kind": "SessionJob"},
-    "snapshots.disposeOnDelete": {"snapshots": {"disposeOnDelete": True}},
 }
 
 
