@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.model.decision import Desired, Effect
@@ -194,6 +194,19 @@ class JobEntry:
 def wants(entry: JobEntry, now: float) -> bool:
     """True when the persisted record has tasks to place, and their back-off is over."""
     return entry.record is not None and any(not task.placed and task.not_before <= now for task in entry.record.tasks)
+
+
+def unplaced(entries: Iterable[JobEntry], dirty: Container[str], now: float) -> tuple[frozenset[str], bool]:
+    """Tasks that did not fit into the offers at hand; and whether there are others that were not matched yet."""
+    unfit: set[str] = set()
+    undecided = False
+    for entry in entries:
+        if entry.pending is not None or entry.unanswered or entry.name in dirty or entry.record is None:
+            undecided = True
+            continue
+        wanted = [task for task in entry.record.tasks if not task.placed and task.not_before <= now]
+        unfit |= {entry.record.task_name(task) for task in wanted}
+    return frozenset(unfit), undecided
 
 
 def requests(record: Record | None, now: float) -> list[TaskRequest]:

@@ -26,7 +26,7 @@ from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
 from reconciler.effects import Effects
-from reconciler.jobs import JobEntry, Launch, Pending, same_status, wants
+from reconciler.jobs import JobEntry, Launch, Pending, same_status, unplaced, wants
 from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
@@ -396,7 +396,8 @@ class Loop:
         return (entry for name in self._unplaced if (entry := self.jobs.get(name)) is not None and wants(entry, now))
 
     def _settle_offers(self, now: float) -> None:
-        due = self._offers.settle(any(True for _ in self._wanting(now)), now)
+        unfit, undecided = unplaced(self._wanting(now), self._dirty, now)
+        due = self._offers.settle(unfit, undecided, now)
         if due is not None:
             self._timers.set("offers", due)
         else:

@@ -1,8 +1,14 @@
-"""Offers at hand: merged per agent, held for a bounded time, never hoarded.
+"""Offers at hand: merged per agent, never hoarded.
 
 When nothing is wanted every offer is declined with a long filter and offers are suppressed; when
 something is wanted they are revived, again and again until one comes, because a REVIVE may be lost
 (fault 36; Mesos docs, "Scheduler HTTP API": filters, SUPPRESS, REVIVE).
+
+An offer that nothing fits into goes back at once: what is offered counts as ours in Mesos' fair shares,
+and whoever sits on the remainders of busy agents (all of their disk, say) comes last when one of the
+other frameworks gives something back. The filter of a decline covers what was declined and no more, so
+an agent that has more by then is offered again at once. Only while a job that wants something is not
+decided yet are offers held for it, and not for long.
 """
 
 from __future__ import annotations
@@ -16,7 +22,9 @@ IDLE_REFUSE_S = 300.0
 UNFIT_REFUSE_S = 5.0
 HOLD_S = 2.0
 REVIVE_EVERY_S = 10.0
+REVIVE_AGAIN_S = 1.0
 PASSED_KEPT = 200
+REPEATS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +44,10 @@ class OfferBook:
         self._offers: dict[str, tuple[Offer, float]] = {}
         self._suppressed: bool | None = None
         self._revived_at = float("-inf")
-        self._passed: dict[str, None] = {}
-        """Offers that were used or declined lately; the call may have been lost."""
+        self._asked: frozenset[str] = frozenset()
+        """What was wanted when offers were revived last."""
+        self._passed: dict[str, int] = {}
+        """Offers that were used or declined lately, as the call may have been lost; how often that was repeated."""
 
     def __len__(self) -> int:
         return len(self._offers)
@@ -68,30 +78,53 @@ class OfferBook:
         """These offers are used up."""
         for offer_id in offer_ids:
             if self._offers.pop(offer_id, None) is not None:
-                self._passed[offer_id] = None
+                self._passed[offer_id] = 0
         while len(self._passed) > PASSED_KEPT:
             del self._passed[next(iter(self._passed))]
 
-    def settle(self, wanted: bool, now: float) -> float | None:
-        """Decline what is not needed and ask for what is; when to look again, if ever."""
-        if not wanted:
+    def settle(self, wanted: frozenset[str], undecided: bool, now: float) -> float | None:
+        """Decline what is not needed and ask for what is; when to look again, if ever.
+
+        `wanted` are the tasks that did not fit into any offer; `undecided`: there are others, for which
+        that is not known yet.
+        """
+        if not wanted and not undecided:
             self._decline(list(self._offers), IDLE_REFUSE_S)
             if self._suppressed is not True:
                 self._calls.suppress()
                 self._suppressed = True
             return None
-        if self._suppressed is not False or (not self._offers and now >= self._revived_at + REVIVE_EVERY_S):
-            if self._suppressed is False and self._passed:
-                # Nothing came for long: the master may still hold offers for us whose ACCEPT or DECLINE was
-                # lost, and by default it does so for ever (Mesos flag `--offer_timeout`).
-                self._calls.decline(list(self._passed), 0.0)
-            self._calls.revive()
-            self._suppressed = False
-            self._revived_at = now
-        old = [offer_id for offer_id, (_, since) in self._offers.items() if now >= since + HOLD_S]
+        due = self._revive_at(wanted)
+        if now >= due:
+            self._revive(wanted, now)
+            due = self._revived_at + REVIVE_EVERY_S
+        held_until = 0.0 if not undecided else HOLD_S
+        old = [offer_id for offer_id, (_, since) in self._offers.items() if now >= since + held_until]
         self._decline(old, UNFIT_REFUSE_S)
-        holds = [since + HOLD_S for _, since in self._offers.values()]
-        return min(holds, default=self._revived_at + REVIVE_EVERY_S)
+        return min([due, *(since + HOLD_S for _, since in self._offers.values())])
+
+    def _revive_at(self, wanted: frozenset[str]) -> float:
+        """Filters were for what was wanted before: something else is asked for soon, the same now and then."""
+        if self._suppressed is not False:
+            return float("-inf")
+        if not wanted <= self._asked:
+            return self._revived_at + REVIVE_AGAIN_S
+        return self._revived_at + REVIVE_EVERY_S
+
+    def _revive(self, wanted: frozenset[str], now: float) -> None:
+        if self._suppressed is False and wanted <= self._asked:
+            # For long nothing came that fits: the master may still hold offers for us whose ACCEPT or DECLINE was
+            # lost, and by default it does so for ever (Mesos flag `--offer_timeout`).
+            lost = [offer_id for offer_id in self._passed if offer_id not in self._offers]
+            if lost:
+                self._calls.decline(lost, 0.0)
+            self._passed = {
+                offer_id: self._passed[offer_id] + 1 for offer_id in lost if self._passed[offer_id] < REPEATS
+            }
+        self._calls.revive()
+        self._suppressed = False
+        self._asked = wanted
+        self._revived_at = now
 
     def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
         if offer_ids:

@@ -23,12 +23,12 @@ class Refusals:
     """Not refused, but too small; with the words for it."""
     refused: list[tuple[Candidate, tuple[str, str]]] = field(default_factory=list)
     """Large enough, but refused: by what, and in which words."""
-    neither: int = 0
+    neither: list[tuple[Candidate, tuple[str, str]]] = field(default_factory=list)
     """Too small, and refused as well."""
 
     def note(self, agent: Candidate, lacking: str | None, refused: tuple[str, str] | None) -> None:
         if lacking is not None and refused is not None:
-            self.neither += 1
+            self.neither.append((agent, refused))
         elif lacking is not None:
             self.lacking.append((agent, lacking))
         elif refused is not None:
@@ -42,7 +42,7 @@ def why_not(request: TaskRequest, refusals: Refusals) -> str:
         role = "" if request.mesos_role == "*" else f" for role {request.mesos_role}"
         return f"{needs}; no offer has arrived{role}"
     if not refusals.refused and not refusals.lacking:
-        return f"{needs}; {_agents(refusals.neither)} neither enough nor allowed"
+        return f"{needs}; {_constraints(refusals.neither)}; {_best(request, [agent for agent, _ in refusals.neither])}"
     if not refusals.refused:
         return f"{needs}; {_best(request, [agent for agent, _ in refusals.lacking])}"
     sentence = f"{needs}; {_constraints(refusals.refused)}"
@@ -117,10 +117,6 @@ def _named(hosts: Sequence[str]) -> str:
     shown = list(hosts[:REFUSED_SHOWN])
     more = len(hosts) - len(shown)
     return _listed([*shown, f"{more} more"] if more else shown)
-
-
-def _agents(count: int) -> str:
-    return "the only agent that made an offer has" if count == 1 else f"the {count} agents that made offers have"
 
 
 def _listed(parts: Iterable[str]) -> str:

@@ -158,7 +158,7 @@ def test_suspend_keeps_the_state_and_resume_starts_from_it() -> None:
     assert job.generation.restore.path == "file:///srv/sp-1"
 
 
-def test_a_failed_job_restarts_from_its_newest_state_after_the_back_off() -> None:
+def test_f56_a_failed_job_restarts_from_its_newest_state_after_the_back_off() -> None:
     job = Scenario()
     job.bring_up()
     job.answer(JobState.FAILED, failure="java.lang.IllegalStateException: boom")

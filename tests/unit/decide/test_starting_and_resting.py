@@ -130,7 +130,7 @@ def test_f56_a_first_deployment_that_failed_is_corrected_by_a_new_spec() -> None
     assert job.generation.spec.job.uri == "file:///srv/fixed.py"
 
 
-def test_a_finished_job_gives_its_resources_back_and_stays_finished() -> None:
+def test_f56_a_finished_job_gives_its_resources_back_and_stays_finished() -> None:
     job = Scenario()
     job.bring_up()
     job.answer(JobState.FINISHED)

@@ -269,6 +269,23 @@ def test_f38_a_stop_carries_our_own_trigger_id_and_directory(bench: Bench) -> No
     )
 
 
+def test_f38_a_savepoint_carries_our_own_trigger_id_and_directory(bench: Bench) -> None:
+    bench.server.answer(f"/jobs/{bench.job_id}/savepoints", {"request-id": bench.trigger.trigger_id}, 202)
+
+    bench.adapter.trigger_savepoint(bench.target, bench.trigger)
+
+    assert bench.server.requests[-1] == (
+        "POST",
+        f"/jobs/{bench.job_id}/savepoints",
+        {
+            "target-directory": bench.trigger.directory,
+            "cancel-job": False,
+            "formatType": "CANONICAL",
+            "triggerId": bench.trigger.trigger_id,
+        },
+    )
+
+
 def test_f52_nothing_is_sent_to_another_jobs_port(bench: Bench) -> None:
     other = FlinkTarget("2.2", "http://jm:8081", "f" * 32, "other")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.loop.bench import Leader, World, started
+from reconciler.ports import FlinkTarget, Trigger
+from tests.unit.loop.bench import SPEC, Leader, World, started
 
 
 @pytest.mark.parametrize("applied", [True, False], ids=["applied", "not applied"])
@@ -86,3 +87,27 @@ def test_a_framework_id_that_cannot_be_saved_is_no_reason_to_halt_for_a_person()
     second = Leader(world)
     second.let_pass(10)
     assert len(world.running()) == 2
+
+
+@pytest.mark.parametrize("what", ["savepoint", "stop"])
+def test_f39_flink_hears_of_no_trigger_that_is_not_persisted(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    leader = started(world)
+    asked: list[tuple[str, str | None]] = []
+    call = {"savepoint": "trigger_savepoint", "stop": "stop_with_savepoint"}[what]
+    shipped = getattr(world.flink, call)
+
+    def spy(target: FlinkTarget, trigger: Trigger) -> None:
+        record = world.record()
+        ending = record.generation.ending if record.generation else None
+        persisted = record.savepoint or ending
+        asked.append((trigger.trigger_id, persisted.trigger_id if persisted else None))
+        shipped(target, trigger)
+
+    monkeypatch.setattr(world.flink, call, spy)
+    world.apply(**({"restartNonce": 1} if what == "stop" else {"job": {**SPEC["job"], "savepointTriggerNonce": 1}}))
+    leader.settle()
+    leader.let_pass(10)
+    assert asked
+    assert {trigger for trigger, _ in asked} == {persisted for _, persisted in asked}
+    assert len(set(asked)) == 1

@@ -332,7 +332,8 @@ WHY: list[tuple[TaskRequest, list[Offer], str]] = [
      ("needs 4 cpus, 1024 MiB and 2 ports; constraint rack IS r1 refuses a1 (no rack), a2 (rack is r2); "
       "a3 is allowed, but has 2 cpus")),
     (request(cpus=8.0, constraints=UNIQUE, siblings=(sibling("a1"),)), [offer("a1")],
-     "needs 8 cpus, 1024 MiB and 2 ports; the only agent that made an offer has neither enough nor allowed"),
+     ("needs 8 cpus, 1024 MiB and 2 ports; constraint hostname UNIQUE refuses a1 (1 placed already); "
+      "best offer has 4 cpus on a1")),
 ]  # fmt: skip
 
 
