@@ -371,7 +371,7 @@ def test_f43_paths_that_are_missing_or_incomplete_are_named(bench: Bench) -> Non
     assert view.missing == (half, gone)
 
 
-def test_savepoints_below_the_trigger_directory_have_their_checkpoint_ids(bench: Bench) -> None:
+def test_f63_savepoints_below_the_trigger_directory_are_found_with_their_checkpoint_ids(bench: Bench) -> None:
     path = bench.snapshot("savepoints/a/savepoint-1-2", 17)
 
     view = bench.adapter.find_restore_point(bench.question(bench.trigger.directory))
