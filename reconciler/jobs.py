@@ -66,6 +66,8 @@ class JobEntry:
     restore: RestoreView | None = None
     cleaned: set[str] = field(default_factory=set)
     waiting: str | None = None
+    capped: frozenset[str] = frozenset()
+    """Tasks that wait for their turn after a mass failure, not for offers."""
     disposed: set[str] = field(default_factory=set)
     rescale_refused: str | None = None
     flink_restarts: tuple[tuple[float, int], ...] = ()
@@ -172,10 +174,15 @@ class JobEntry:
         }
 
     def _sample_restarts(self, seen: FlinkObservation) -> None:
-        """Keep (time, count) where the count changed; a count that fell is another JobManager's."""
+        """Keep (time, count) where the count changed; a count that fell is another JobManager's.
+
+        0 after that says nothing: Flink has not collected the metric (yet), or the answer had no details.
+        """
         samples = self.flink_restarts
         if samples and seen.flink_restarts < samples[-1][1]:
-            samples = ()
+            if seen.flink_restarts == 0:
+                return
+            samples = ((seen.at, 0),)
         if not samples or seen.flink_restarts != samples[-1][1]:
             self.flink_restarts = (*samples, (seen.at, seen.flink_restarts))[-RESTART_SAMPLES:]
 
@@ -205,7 +212,7 @@ def unplaced(entries: Iterable[JobEntry], dirty: Container[str], now: float) -> 
             undecided = True
             continue
         wanted = [task for task in entry.record.tasks if not task.placed and task.not_before <= now]
-        unfit |= {entry.record.task_name(task) for task in wanted}
+        unfit |= {entry.record.task_name(task) for task in wanted} - entry.capped
     return frozenset(unfit), undecided
 
 

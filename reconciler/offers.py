@@ -7,8 +7,8 @@ something is wanted they are revived, again and again until one comes, because a
 An offer that nothing fits into goes back at once: what is offered counts as ours in Mesos' fair shares,
 and whoever sits on the remainders of busy agents (all of their disk, say) comes last when one of the
 other frameworks gives something back. The filter of a decline covers what was declined and no more, so
-an agent that has more by then is offered again at once. Only while a job that wants something is not
-decided yet are offers held for it, and not for long.
+an agent that has more by then is offered again at once, however long the filter. Only while a job that
+wants something is not decided yet are offers held for it, and not for long.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from reconciler.model.resources import Offer
 
 IDLE_REFUSE_S = 300.0
-UNFIT_REFUSE_S = 5.0
+UNFIT_REFUSE_S = 30.0
 HOLD_S = 2.0
 REVIVE_EVERY_S = 10.0
 REVIVE_AGAIN_S = 1.0
@@ -44,6 +44,9 @@ class OfferBook:
         self._offers: dict[str, tuple[Offer, float]] = {}
         self._suppressed: bool | None = None
         self._revived_at = float("-inf")
+        self._repeat_at = 0.0
+        self._heard = False
+        """Whether an offer has come since offers were revived last, so that it is known to have arrived."""
         self._asked: frozenset[str] = frozenset()
         """What was wanted when offers were revived last."""
         self._passed: dict[str, int] = {}
@@ -55,6 +58,7 @@ class OfferBook:
     def add(self, offers: Iterable[Offer], now: float) -> None:
         for offer in offers:
             self._offers[offer.id] = (offer, now)
+            self._heard = True
 
     def rescind(self, offer_id: str) -> None:
         self._offers.pop(offer_id, None)
@@ -94,37 +98,37 @@ class OfferBook:
                 self._calls.suppress()
                 self._suppressed = True
             return None
-        due = self._revive_at(wanted)
-        if now >= due:
-            self._revive(wanted, now)
-            due = self._revived_at + REVIVE_EVERY_S
-        held_until = 0.0 if not undecided else HOLD_S
-        old = [offer_id for offer_id, (_, since) in self._offers.items() if now >= since + held_until]
-        self._decline(old, UNFIT_REFUSE_S)
-        return min([due, *(since + HOLD_S for _, since in self._offers.values())])
-
-    def _revive_at(self, wanted: frozenset[str]) -> float:
-        """Filters were for what was wanted before: something else is asked for soon, the same now and then."""
-        if self._suppressed is not False:
-            return float("-inf")
-        if not wanted <= self._asked:
-            return self._revived_at + REVIVE_AGAIN_S
-        return self._revived_at + REVIVE_EVERY_S
+        if not wanted <= self._asked or self._suppressed is not False:
+            # Filters were for what was wanted before.
+            due = self._revived_at + REVIVE_AGAIN_S if self._suppressed is False else now
+            if now >= due:
+                self._revive(wanted, now)
+        if now >= self._repeat_at:
+            self._repeat(wanted, now)
+        hold = HOLD_S if undecided else 0.0
+        self._decline(
+            [offer_id for offer_id, (_, since) in self._offers.items() if now >= since + hold], UNFIT_REFUSE_S
+        )
+        soon = self._repeat_at if wanted <= self._asked else self._revived_at + REVIVE_AGAIN_S
+        return min([soon, *(since + HOLD_S for _, since in self._offers.values())])
 
     def _revive(self, wanted: frozenset[str], now: float) -> None:
-        if self._suppressed is False and wanted <= self._asked:
-            # For long nothing came that fits: the master may still hold offers for us whose ACCEPT or DECLINE was
-            # lost, and by default it does so for ever (Mesos flag `--offer_timeout`).
-            lost = [offer_id for offer_id in self._passed if offer_id not in self._offers]
-            if lost:
-                self._calls.decline(lost, 0.0)
-            self._passed = {
-                offer_id: self._passed[offer_id] + 1 for offer_id in lost if self._passed[offer_id] < REPEATS
-            }
         self._calls.revive()
-        self._suppressed = False
-        self._asked = wanted
-        self._revived_at = now
+        self._suppressed, self._heard, self._asked = False, False, wanted
+        self._revived_at, self._repeat_at = now, now + REVIVE_EVERY_S
+
+    def _repeat(self, wanted: frozenset[str], now: float) -> None:
+        """Calls may have been lost: the master may hold offers for us, and by default it does so for ever.
+
+        (Mesos flag `--offer_timeout`.)
+        """
+        lost = [offer_id for offer_id in self._passed if offer_id not in self._offers]
+        if lost:
+            self._calls.decline(lost, 0.0)
+        self._passed = {offer_id: self._passed[offer_id] + 1 for offer_id in lost if self._passed[offer_id] < REPEATS}
+        if not self._heard:
+            self._revive(wanted, now)
+        self._repeat_at = now + REVIVE_EVERY_S
 
     def _decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
         if offer_ids:

@@ -44,7 +44,9 @@ class Placer:
         outcome = place(admitted.requests, offers, self._strategies, now)
         self._cap.spend(outcome.assignments)
         waiting = {**outcome.waiting, **{request.task_name: admitted.why for request in admitted.held}}
+        capped = frozenset(request.task_name for request in admitted.held)
         for entry, _ in known:
+            entry.capped = capped.intersection(request.task_name for request in wanted[entry.name])
             reasons = [waiting.get(request.task_name) for request in wanted[entry.name]]
             reason = next((reason for reason in reasons if reason is not None), None)
             # Between two offers the numbers of the last one say more than that there is none just now.

@@ -64,14 +64,20 @@ def test_what_is_wanted_anew_is_asked_for_although_offers_were_declined_for_some
     assert mesos.settle(TWO, 4.0) == []
 
 
-def test_f36_a_revive_or_a_decline_that_was_lost_is_repeated_but_not_for_ever() -> None:
+def test_f36_a_revive_is_repeated_until_an_offer_shows_that_it_arrived() -> None:
+    mesos = Mesos()
+    mesos.settle(ONE, 0.0)
+    assert mesos.settle(ONE, REVIVE_EVERY_S) == ["revive"]
+    mesos.offer("o1", now=12.0)
+    mesos.settle(ONE, 12.0)
+    for turn in range(2, 10):
+        assert "revive" not in mesos.settle(ONE, turn * REVIVE_EVERY_S), "it would end the filters"
+
+
+def test_f36_a_decline_that_may_have_been_lost_is_repeated_but_not_for_ever() -> None:
     mesos = Mesos()
     mesos.settle(ONE, 0.0)
     mesos.offer("o1", now=1.0)
     mesos.settle(ONE, 1.0)
-    repeated = 0
-    for turn in range(1, 10):
-        calls = mesos.settle(ONE, turn * REVIVE_EVERY_S)
-        assert calls[-1] == "revive"
-        repeated += "decline o1 0" in calls
+    repeated = sum("decline o1 0" in mesos.settle(ONE, turn * REVIVE_EVERY_S) for turn in range(1, 10))
     assert 1 <= repeated <= 5

@@ -1,4 +1,4 @@
-"""Since when a JobManager has not named a TaskManager."""
+"""What is kept of a JobManager's answers: TaskManagers that it does not name, and how often it restarted the job."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def test_it_counts_anew_with_another_leader_and_with_another_jobmanager() -> Non
     made.forget_flink()
     made.note_flink(FlinkAnswered("orders", 1, replace(seen, at=200.0, leader_url="http://b:1")))
     assert made.observation().unregistered_since == {manager: 200.0}
+
+
+def test_restarts_are_counted_on_although_an_answer_in_between_had_no_count() -> None:
+    made, seen, _ = entry()
+    for at, count in ((110.0, 1), (120.0, 0), (130.0, 3)):
+        made.note_flink(FlinkAnswered("orders", 1, replace(seen, at=at, flink_restarts=count)))
+    assert made.observation().flink_restarts == ((100.0, 0), (110.0, 1), (130.0, 3))
+
+
+def test_restarts_of_another_jobmanager_are_counted_from_nothing() -> None:
+    made, seen, _ = entry()
+    for at, count in ((110.0, 5), (120.0, 2)):
+        made.note_flink(FlinkAnswered("orders", 1, replace(seen, at=at, flink_restarts=count)))
+    assert made.observation().flink_restarts == ((120.0, 0), (120.0, 2))
