@@ -23,6 +23,19 @@ _FIRST_GROUP = 600_000_000  # no account has such a group id
 _PER_PROCESS = 100
 
 
+def unavailable() -> str | None:
+    """Why connections cannot be cut on this machine; None when they can."""
+    if os.geteuid() != 0:
+        return "that needs root"
+    for tool in ("iptables", "setpriv"):
+        if shutil.which(tool) is None:
+            return f"there is no {tool}"
+    asked = subprocess.run(
+        ["iptables", "-w", "-S", "OUTPUT"], capture_output=True, text=True, timeout=30.0, check=False
+    )
+    return None if asked.returncode == 0 else f"iptables is refused: {asked.stderr.strip()[:200]}"
+
+
 class Partitions:
     """Cuts for the members of one installation. A context manager; leaving it heals everything."""
 
@@ -35,11 +48,8 @@ class Partitions:
         self._guard: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Partitions:
-        if os.geteuid() != 0:
-            raise MissingRequirement("cannot cut connections", "that needs root", "run this as root")
-        for tool in ("iptables", "setpriv"):
-            if shutil.which(tool) is None:
-                raise MissingRequirement("cannot cut connections", f"there is no {tool}", f"install {tool}")
+        if (why := unavailable()) is not None:
+            raise MissingRequirement("cannot cut connections", why, "run this as root, with iptables installed")
         self._guard = self._start_guard()
         for hook, chain in self._chains.items():
             _iptables("-N", chain)

@@ -7,18 +7,13 @@ The time line and what was done are written below DIR in either case.
 from __future__ import annotations
 
 import argparse
-import logging
 import random
 import shutil
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
-
 from integration.local.errors import LocalStackError
+from reconciler.app.demo import command
 from reconciler.app.demo.rows import REPOSITORY
 from reconciler.app.demo.story import DemoFailed
 from reconciler.ports import StoreError
@@ -26,7 +21,6 @@ from tests.chaos import plot, timeline
 from tests.chaos.ground import Ground
 from tests.chaos.run import Result, Run
 
-INTERRUPTED = 130
 _LARGEST_SEED = 10**6
 
 
@@ -34,15 +28,14 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     options = _parser().parse_args(argv)
     directory: Path = options.dir.absolute()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+    command.quiet("kazoo")
     _say(f"chaos: seed {options.seed}, at least {options.minutes:g} minutes; everything is below {directory}")
     try:
-        with _interruptible():
+        with command.interruptible():
             line = run(directory, options.seed, options.minutes)
     except KeyboardInterrupt:
         _say("chaos: interrupted; nothing is left running")
-        return INTERRUPTED
+        return command.INTERRUPTED
     except (ChaosFailed, DemoFailed, LocalStackError, StoreError, OSError) as failed:
         again = f"make chaos MINUTES={options.minutes:g} SEED={options.seed}"
         _say(f"chaos: FAILED — {failed}; evidence: {directory}; again: {again}")
@@ -61,6 +54,8 @@ def run(directory: Path, seed: int, minutes: float) -> str:
     directory.mkdir(parents=True)
     with Ground(directory) as ground:
         _say(f"chaos: a stack, three replicas and a job are started; logs: {ground.stack.state_dir / 'logs'}")
+        if ground.uncuttable is not None:
+            _say(f"chaos: no partitions: {ground.uncuttable}")
         ground.begin()
         made = Run(ground, seed, minutes, _say)
         try:
@@ -103,16 +98,6 @@ def table(result: Result) -> str:
 
 def _say(text: str) -> None:
     print(text, flush=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the run as Ctrl-C does: by way of clearing up."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from kazoo.client import KazooClient
 
 from integration.local.config import LocalConfig
 from integration.local.errors import LocalStackError
-from integration.local.partition import Partitions
+from integration.local.partition import Partitions, unavailable
 from integration.local.stack import LocalStack
 from reconciler.app.demo import report
 from reconciler.app.demo.harness import Installation, JobView, Spec
@@ -42,12 +42,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
 class Replicas(Installation):
     """An installation whose replicas can be cut off, each by itself."""
 
-    def __init__(self, stack: LocalStack, directory: Path, cuts: Partitions, settings: dict[str, Any]) -> None:
-        self.cuts = cuts
+    def __init__(self, stack: LocalStack, directory: Path, cuts: Partitions | None, settings: dict[str, Any]) -> None:
+        self._cuts = cuts
         super().__init__(stack, directory, settings=settings)
 
     def command(self, replica: str) -> list[str]:
-        return self.cuts.argv(replica, super().command(replica))
+        command = super().command(replica)
+        return command if self._cuts is None else self._cuts.argv(replica, command)
 
 
 class Ground:
@@ -60,6 +61,8 @@ class Ground:
         )
         self.stack = LocalStack(config)
         self.cuts = Partitions()
+        self.uncuttable = unavailable()
+        """Why there are no partitions on this machine; None when there are."""
         self.feeder = Feeder(directory / "data")
         self.sink = Sink(self.feeder.output)
         self.wanted: Spec = spec(self.feeder)
@@ -68,10 +71,10 @@ class Ground:
 
     def __enter__(self) -> Ground:
         with ExitStack() as opening:
-            opening.enter_context(self.cuts)
+            cuts = opening.enter_context(self.cuts) if self.uncuttable is None else None
             opening.callback(self.stack.down)
             self.stack.up()
-            self.weir = opening.enter_context(Replicas(self.stack, self.directory, self.cuts, self._settings))
+            self.weir = opening.enter_context(Replicas(self.stack, self.directory, cuts, self._settings))
             self.job = JobView(self.weir, JOB)
             self.users: KazooClient = connect(self.stack.zk, session_timeout=10.0)
             opening.callback(self.users.close)

@@ -11,7 +11,7 @@ from itertools import takewhile
 from reconciler.app.demo.rows import Comparison, compare
 from tests.chaos.faults import Struck, strike
 from tests.chaos.ground import Ground
-from tests.chaos.schedule import CLASSES, Step, steps
+from tests.chaos.schedule import CLASSES, CUTS, Step, steps
 from tests.chaos.timeline import Timeline
 from tests.chaos.verdict import Verdict, judge
 
@@ -84,13 +84,14 @@ class Run:
         self.timeline = Timeline(ground)
         self.result = Result(seed, 0.0)
         self._minutes = minutes
+        self._without: frozenset[str] = CUTS if ground.uncuttable else frozenset()
         self._say = say
 
     def run(self) -> Result:
         """Raises DemoFailed when something did not recover."""
         self.timeline.start()
         try:
-            for step in takewhile(lambda _: not self._over(), steps(self.result.seed)):
+            for step in takewhile(lambda _: not self._over(), steps(self.result.seed, self._without)):
                 done = self._step(step)
                 self.result.done.append(done)
                 self._say(describe(done))
@@ -101,7 +102,7 @@ class Run:
         return self.result
 
     def _over(self) -> bool:
-        return self.timeline.now() >= self._minutes * 60 and self.result.classes == set(CLASSES)
+        return self.timeline.now() >= self._minutes * 60 and self.result.classes == set(CLASSES) - self._without
 
     def _step(self, step: Step) -> Done:
         before, at = self.ground.evidence(), self.timeline.now()

@@ -20,6 +20,8 @@ CONTROL = (
 DATA = ("taskmanager-kill", "jobmanager-kill", "host-kill", "upgrade-savepoint", "upgrade-last-state", "rescale")
 """Classes that hit the job's own processes, or change what is wanted."""
 CLASSES = CONTROL + DATA
+CUTS = frozenset({"cut-zookeeper", "cut-mesos", "cut-both"})
+"""Classes that need root."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Step:
         return " + ".join(blow.kind for blow in self.blows)
 
 
-def steps(seed: int) -> Iterator[Step]:
-    """The schedule of a seed, without end."""
+def steps(seed: int, without: frozenset[str] = frozenset()) -> Iterator[Step]:
+    """The schedule of a seed, without end, and without some classes."""
     chance = random.Random(seed)
     numbers = count(1)
-    order = list(CLASSES)
+    classes = [kind for kind in CLASSES if kind not in without]
+    control = [kind for kind in CONTROL if kind not in without]
+    order = list(classes)
     chance.shuffle(order)
     while order:
         kinds = [order.pop()]
@@ -58,9 +62,9 @@ def steps(seed: int) -> Iterator[Step]:
             order.remove(kinds[1])
         yield _step(next(numbers), kinds, chance)
     while True:
-        kinds = [chance.choice(CLASSES)]
+        kinds = [chance.choice(classes)]
         if chance.random() < 0.5:
-            kinds.append(chance.choice([kind for kind in CONTROL if kind != kinds[0]]))
+            kinds.append(chance.choice([kind for kind in control if kind != kinds[0]]))
         yield _step(next(numbers), kinds, chance)
 
 

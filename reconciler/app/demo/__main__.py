@@ -8,47 +8,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
-import signal
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import structlog
 from rich.console import Console
 
 from integration.local.errors import LocalStackError
 from integration.local.progress import Terminal
 from integration.local.stack import LocalStack
-from reconciler.app.demo import ground
+from reconciler.app.demo import command, ground
 from reconciler.app.demo.harness import Installation
 from reconciler.app.demo.report import failure
 from reconciler.app.demo.scenario import JOB, Outcome, Scenario
 from reconciler.app.demo.story import DemoFailed, Story
-from reconciler.ports import StoreError
 
-INTERRUPTED = 130
+NAME = "demo"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     options = _parser().parse_args(argv)
     directory: Path = options.dir.expanduser().absolute()
-    # The demo narrates; what its parts log goes to the logs of the stack.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
-    try:
-        with _interruptible():
-            return down(directory) if options.down else run(directory, keep=options.keep)
-    except KeyboardInterrupt:
-        print("demo: interrupted; nothing is left running", flush=True)  # noqa: T201
-        return INTERRUPTED
-    except (DemoFailed, LocalStackError, StoreError, OSError) as error:
-        print(f"demo: failed — {error}; logs: {ground.stack_directory(directory) / 'logs'}", flush=True)  # noqa: T201
-        return 1
+    keep: bool = options.keep
+    work = (lambda: command.down(NAME, directory)) if options.down else (lambda: run(directory, keep=keep))
+    return command.outcome(NAME, directory, work)
 
 
 def run(directory: Path, *, keep: bool = False) -> int:
@@ -64,7 +48,7 @@ def run(directory: Path, *, keep: bool = False) -> int:
             kept = keep
         finally:
             if not kept:
-                _clear(directory, console)
+                command.clear(directory, console)
         if not kept:
             ground.remove_sandboxes(directory)
         story.summary()
@@ -95,23 +79,6 @@ def tell(stack: LocalStack, directory: Path, story: Story, *, keep: bool = False
     return outcome
 
 
-def down(directory: Path) -> int:
-    """End a demo that runs, and whatever one has left; logs stay."""
-    if (pid := ground.end_running(directory)) is not None:
-        print(f"demo: process {pid} was told to end, and did")  # noqa: T201
-    ground.clear(directory, purge=False)
-    print("demo: nothing is running")  # noqa: T201
-    return 0
-
-
-def _clear(directory: Path, console: Console) -> None:
-    """Nothing may interrupt this: what it leaves running, nobody else would stop."""
-    with _deaf():
-        began = time.monotonic()
-        ground.clear(directory, purge=False)
-        console.print(f"\n[dim]everything was stopped in {time.monotonic() - began:.1f} s[/]")
-
-
 def _look_around(stack: LocalStack, directory: Path, console: Console) -> None:
     state = stack.state_dir
     usual = directory == ground.default_directory()
@@ -124,30 +91,6 @@ def _look_around(stack: LocalStack, directory: Path, console: Console) -> None:
         f"and stop it: {stop}",
     ):
         console.print(line, markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: by way of clearing up."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _deaf() -> Iterator[None]:
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,50 +8,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import logging
 import os
-import signal
 import sys
-import time
 from pathlib import Path
 
-import structlog
-
-from integration.local.errors import LocalStackError
 from integration.local.kafka import KafkaBroker
 from integration.local.kafka_maven import CONNECTORS, fetch_connector
 from integration.local.progress import Terminal
 from integration.local.stack import LocalStack
-from reconciler.app.demo import ground
+from reconciler.app.demo import command, ground
 from reconciler.app.demo.harness import Installation
 from reconciler.app.demo.report import failure
 from reconciler.app.demo.rows import REPOSITORY
-from reconciler.app.demo.story import DemoFailed, Story
+from reconciler.app.demo.story import Story
 from reconciler.app.demo_kafka import topics
 from reconciler.app.demo_kafka.scenario import JOB, Outcome, Scenario
-from reconciler.ports import StoreError
 
-INTERRUPTED = 130
+NAME = "demo-kafka"
 
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     options = _parser().parse_args(argv)
     directory: Path = options.dir.expanduser().absolute()
-    # The demo narrates; what its parts log goes to the logs of the stack.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    for name in ("kazoo", "kafka"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    # SIGTERM ends the demo as Ctrl-C does: by way of clearing up.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return down(directory) if options.down else run(directory)
-    except KeyboardInterrupt:
-        print("demo-kafka: interrupted; nothing is left running", flush=True)  # noqa: T201
-        return INTERRUPTED
-    except (DemoFailed, LocalStackError, StoreError, OSError) as error:
-        print(f"demo-kafka: failed — {error}; logs: {ground.stack_directory(directory) / 'logs'}", flush=True)  # noqa: T201
-        return 1
+    work = (lambda: command.down(NAME, directory)) if options.down else (lambda: run(directory))
+    return command.outcome(NAME, directory, work)
 
 
 def run(directory: Path) -> int:
@@ -64,7 +45,7 @@ def run(directory: Path) -> int:
         try:
             outcome = tell(stack, directory, story)
         finally:
-            _clear(directory, story)
+            command.clear(directory, story.console)
         story.summary()
     print(f"demo-kafka: {'ok' if outcome.ok else 'failed'} — {outcome.line()}", flush=True)  # noqa: T201
     return 0 if outcome.ok else 1
@@ -92,24 +73,6 @@ def tell(stack: LocalStack, directory: Path, story: Story) -> Outcome:
             story.summary()
             failure(installation, JOB, error, story.console)
             raise
-
-
-def down(directory: Path) -> int:
-    """End a demo that runs, and whatever one has left; logs stay."""
-    if (pid := ground.end_running(directory)) is not None:
-        print(f"demo-kafka: process {pid} was told to end, and did")  # noqa: T201
-    ground.clear(directory, purge=False)
-    print("demo-kafka: nothing is running")  # noqa: T201
-    return 0
-
-
-def _clear(directory: Path, story: Story) -> None:
-    """Nothing may interrupt this: what it leaves running, nobody else would stop."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    began = time.monotonic()
-    ground.clear(directory, purge=False)
-    story.console.print(f"\n[dim]everything was stopped in {time.monotonic() - began:.1f} s[/]")
 
 
 def _default_directory() -> Path:

@@ -19,6 +19,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 
 @pytest.fixture
+def cuttable(running: Ground) -> None:
+    """For tests that cut connections, which only root may do; CI is root."""
+    if running.uncuttable is not None:
+        pytest.skip(f"connections cannot be cut on this machine: {running.uncuttable}")
+
+
+@pytest.fixture
 def ground(running: Ground) -> Iterator[Ground]:
     """The same; a test that fails says all that is known."""
     running.settle()

@@ -89,6 +89,7 @@ def _stopping(ground: Ground) -> bool:
     return ending is not None and ending.trigger_id is not None
 
 
+@pytest.mark.usefixtures("cuttable")
 def test_f03_a_leader_without_zookeeper_stops_acting_and_is_replaced(ground: Ground) -> None:
     with ground.unharmed():
         old, _ = replaced(
@@ -98,6 +99,7 @@ def test_f03_a_leader_without_zookeeper_stops_acting_and_is_replaced(ground: Gro
     assert "lease.suspended" in [event["event"] for event in events(ground, old.replica)]
 
 
+@pytest.mark.usefixtures("cuttable")
 def test_f05_a_leader_that_is_cut_off_from_everything_is_replaced(ground: Ground) -> None:
     everything = ground.zookeeper_ports() + ground.mesos_ports()
     with ground.unharmed():
@@ -106,6 +108,7 @@ def test_f05_a_leader_that_is_cut_off_from_everything_is_replaced(ground: Ground
         ground.cuts.heal(old.replica)
 
 
+@pytest.mark.usefixtures("cuttable")
 def test_f30_a_leader_without_mesos_goes_on_for_a_while_and_then_lets_another_one_try(ground: Ground) -> None:
     old = ground.leader()
     with ground.unharmed():
@@ -120,6 +123,7 @@ def test_f30_a_leader_without_mesos_goes_on_for_a_while_and_then_lets_another_on
     assert "no Mesos master was reached" in why[-1]
 
 
+@pytest.mark.usefixtures("cuttable")
 def test_a_standby_that_is_cut_off_changes_nothing(ground: Ground) -> None:
     leader, standby = ground.leader(), ground.standby()
     with ground.unharmed():
