@@ -234,6 +234,8 @@ def requests(record: Record | None, now: float) -> list[TaskRequest]:
                 role=task.role,
                 cpus=process.cpus,
                 mem_mb=float(process.memory),
+                disk_mb=float(process.disk or 0),
+                gpus=float(spec.task_manager.gpus) if task.role is Role.TASK_MANAGER else 0.0,
                 ports=PORTS[task.role],
                 constraints=tuple(tuple(constraint) for constraint in spec.placement.constraints),
                 strategy=spec.placement.strategy,

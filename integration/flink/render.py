@@ -20,7 +20,7 @@ from integration.flink.storage import StorageError, require_supported
 from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import PORTS, FetchUri, TaskInfo
-from reconciler.model.spec import JobSpec
+from reconciler.model.spec import JobManager, JobSpec, TaskManager
 
 JOB_MANAGER_CLASS = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
 TASK_MANAGER_CLASS = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
@@ -164,22 +164,25 @@ class FlinkRenderer:
             for plugin in distribution.plugins
             if "://" in plugin
         )
+        process: JobManager | TaskManager
         if task.role is Role.JOB_MANAGER:
             program = program_of(spec, distribution)
             java = self._job_manager(record, generation, task, distribution, program)
-            cpus, mem = spec.job_manager.cpus, spec.job_manager.memory
+            process, gpus = spec.job_manager, 0
             uris += program.uris
             if program.shipped is not None:
                 env["WEIR_PROGRAM"] = program.shipped
         else:
             java = self._task_manager(generation, task, distribution)
-            cpus, mem = spec.task_manager.cpus, spec.task_manager.memory
+            process, gpus = spec.task_manager, spec.task_manager.gpus
         return TaskInfo(
             task_id=task.task_id,
             name=f"{record.name}.{task.role}.{task.index}",
             agent_id=task.agent_id,
-            cpus=cpus,
-            mem_mb=float(mem),
+            cpus=process.cpus,
+            mem_mb=float(process.memory),
+            disk_mb=float(process.disk or 0),
+            gpus=float(gpus),
             argv=("/bin/sh", "-c", START, "weir", distribution.java, *java),
             ports=task.ports,
             env=env,

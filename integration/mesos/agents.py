@@ -31,6 +31,10 @@ class LargestAgent:
     cpus_on: str
     mem_mb: float
     mem_on: str
+    disk_mb: float = 0.0
+    disk_on: str = ""
+    gpus: float = 0.0
+    gpus_on: str = ""
 
 
 class AgentsNotKnownYet(Exception):
@@ -75,10 +79,8 @@ class Agents:
             active = [agent for agent in agents if agent.get("active", True)]
             if not active:
                 raise AgentsNotKnownYet("no agent has registered with the Mesos master yet")
-            cpus = max(active, key=lambda agent: float(agent["resources"]["cpus"]))
-            mem = max(active, key=lambda agent: float(agent["resources"]["mem"]))
             return LargestAgent(
-                float(cpus["resources"]["cpus"]), cpus["hostname"], float(mem["resources"]["mem"]), mem["hostname"]
+                *_most(active, "cpus"), *_most(active, "mem"), *_most(active, "disk"), *_most(active, "gpus")
             )
         except httpx.TransportError as error:
             log.info("mesos.agents_unknown", master=master, error=f"{type(error).__name__}: {error}")
@@ -88,3 +90,14 @@ class Agents:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.info("mesos.agents_unknown", master=master, error=f"{type(error).__name__}: {error}")
             return self._known
+
+
+def _most(agents: list[dict[str, Any]], resource: str) -> tuple[float, str]:
+    """The largest amount of a resource and who has it. Every agent has cpus and memory, the rest may be missing."""
+    needed = resource in ("cpus", "mem")
+    amounts = [
+        (float(agent["resources"][resource] if needed else agent["resources"].get(resource, 0)), agent["hostname"])
+        for agent in agents
+    ]
+    amount, hostname = max(amounts, key=lambda found: found[0])
+    return amount, hostname if amount else ""

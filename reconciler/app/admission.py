@@ -99,9 +99,20 @@ def resources(largest: Callable[[], LargestAgent | None]) -> Check:
             if process.memory > agent.mem_mb:
                 most = f"the largest agent has {agent.mem_mb:g} MiB ({agent.mem_on})"
                 found.append(_too_large(f"{section}.memory", f"{process.memory} MiB: {most}"))
+            if process.disk is not None and process.disk > agent.disk_mb:
+                most = _most(f"{agent.disk_mb:g} MiB", agent.disk_on, "offers disk")
+                found.append(_too_large(f"{section}.disk", f"{process.disk} MiB of disk: {most}"))
+        gpus = spec.task_manager.gpus
+        if gpus > agent.gpus:
+            most = _most(f"{agent.gpus:g}", agent.gpus_on, "has GPUs")
+            found.append(_too_large("taskManager.gpus", f"{gpus} gpus: {most}"))
         return found
 
     return checked
+
+
+def _most(amount: str, hostname: str, what: str) -> str:
+    return f"the largest agent has {amount} ({hostname})" if hostname else f"no agent {what}"
 
 
 def _too_large(path: str, what: str) -> SpecError:

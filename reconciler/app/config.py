@@ -50,6 +50,8 @@ class Mesos(_Section):
     user: str | None = None
     roles: Annotated[list[str], Field(min_length=1)] = ["*"]
     """Roles whose offers the framework asks for; a job chooses one by `placement.role`."""
+    gpus: bool = False
+    """Ask for the offers of agents that have GPUs; Mesos gives them to no other framework."""
     principal: str | None = None
     secret_file: str | None = None
     handover_s: Annotated[float, Field(ge=1.0)] = 60.0

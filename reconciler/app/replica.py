@@ -219,6 +219,7 @@ class Replica:
             restart_strategies=frozenset(self._restart),
             placement_strategies=frozenset(self._placement),
             roles=frozenset(self._config.mesos.roles),
+            gpus=self._config.mesos.gpus,
             max_task_cpus=jobs.max_task_cpus,
             max_task_mem=jobs.max_task_memory_mb,
         )
@@ -275,6 +276,7 @@ class Replica:
             user=mesos.user or getpass.getuser(),
             name=mesos.framework_name,
             roles=tuple(mesos.roles),
+            gpus=mesos.gpus,
             principal=mesos.principal,
             secret=secret,
         )

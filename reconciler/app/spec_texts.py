@@ -94,11 +94,20 @@ FIELDS: Mapping[str, str] = {
     "job.savepointTriggerNonce": "Another number than before writes a savepoint once.",
     "jobManager.cpus": "CPUs that are taken from the offer.",
     "jobManager.memory": "Total memory of the process, taken from the offer.",
+    "jobManager.disk": "Disk for its sandbox, taken from the offer. Null: none is taken, and none is guaranteed.",
     "jobManager.replicas": (
         "JobManagers, of which Flink elects one; the others stand by, and one takes over in seconds if it dies."
     ),
     "taskManager.cpus": "CPUs of each, taken from the offer.",
     "taskManager.memory": "Total memory of each process, taken from the offer.",
+    "taskManager.disk": (
+        "Disk for the sandbox of each, with temporary files and RocksDB, taken from the offer. Null: none is taken, "
+        "and none is guaranteed."
+    ),
+    "taskManager.gpus": (
+        "Whole GPUs of each, taken from the offer; the operator has to ask for them (`mesos.gpus`). How "
+        "Flink hands them to operators is set in `flinkConfiguration` (`external-resources`)."
+    ),
     "taskManager.slots": "Task slots of each.",
     "taskManager.replicas": "How many. Null: as many as `job.parallelism` needs.",
     "placement.strategy": (
@@ -176,9 +185,12 @@ EXAMPLES: Mapping[str, Any] = {
     "job.savepointTriggerNonce": 1,
     "jobManager.cpus": 1.0,
     "jobManager.memory": "1g",
+    "jobManager.disk": "1g",
     "jobManager.replicas": 2,
     "taskManager.cpus": 2.0,
     "taskManager.memory": "4g",
+    "taskManager.disk": "20g",
+    "taskManager.gpus": 1,
     "taskManager.slots": 4,
     "taskManager.replicas": 3,
     "placement.strategy": "spread",

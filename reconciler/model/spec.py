@@ -54,6 +54,7 @@ class JobManager(_Part):
 
     cpus: Cpus = 0.5
     memory: Memory = 768
+    disk: Memory | None = None
     replicas: Annotated[int, Field(ge=1, le=5)] = 1
 
 
@@ -62,6 +63,8 @@ class TaskManager(_Part):
 
     cpus: Cpus = 1.0
     memory: Memory = 1024
+    disk: Memory | None = None
+    gpus: Annotated[int, Field(ge=0, le=64)] = 0
     slots: Annotated[int, Field(ge=1, le=1024)] = 2
     replicas: Annotated[int, Field(ge=1, le=1000)] | None = None
 

@@ -50,6 +50,8 @@ class SpecLimits:
     roles: frozenset[str] | None = None
     """Mesos roles that the framework has; "*" means any offer of the default role."""
     uri_schemes: frozenset[str] = frozenset({"file", "http", "https", "s3", "hdfs"})
+    gpus: bool = True
+    """Whether Mesos offers GPUs to the framework."""
     max_task_cpus: float | None = None
     """Cpus of the largest task that an agent could ever take."""
     max_task_mem: int | None = None

@@ -28,6 +28,8 @@ MIN_TASK_MANAGER_MIB = 512
 TASK_MANAGER_BASE_MIB = 384
 MIB_PER_SLOT = 64
 """Heap, network buffers and managed memory of a slot that does next to nothing."""
+MIN_DISK_MIB = 64
+"""What the logs and the temporary files of a process that does next to nothing take."""
 MIN_CPUS = 0.1
 """A JVM with less does not answer in time."""
 
@@ -195,6 +197,19 @@ def _resources(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
             )
 
 
+def _disk_and_gpus(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    for path, disk in (("jobManager", spec.job_manager.disk), ("taskManager", spec.task_manager.disk)):
+        if disk is not None and disk < MIN_DISK_MIB:
+            hint = f'write "{format_memory(MIN_DISK_MIB)}" or more, or leave it out and none is taken from the offer'
+            yield problem(f"{path}.disk", f"{format_memory(disk)} is too little for logs and temporary files", hint)
+    if spec.task_manager.gpus and not limits.gpus:
+        yield problem(
+            "taskManager.gpus",
+            f"{spec.task_manager.gpus} is refused: Mesos does not offer GPUs to this operator",
+            "have mesos.gpus set in the operator's configuration",
+        )
+
+
 def _slots(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     tm = spec.task_manager
     if tm.replicas is not None and tm.replicas * tm.slots < spec.job.parallelism:
@@ -292,6 +307,7 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
         ("jobManager.cpus", "jobManager.memory", "taskManager.cpus", "taskManager.memory", "taskManager.slots"),
         _resources,
     ),
+    (("jobManager.disk", "taskManager.disk", "taskManager.gpus"), _disk_and_gpus),
     (("job.parallelism", "taskManager.slots", "taskManager.replicas"), _slots),
     (("taskManager.replicas", "taskManager.slots", "job.parallelism"), _size),
     (("restart.strategy", "placement.strategy", "placement.role"), _strategies),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -25,6 +26,18 @@ def test_a_task_that_no_agent_could_take_is_refused_with_the_numbers() -> None:
     assert "2048 MiB (agent-2)" in errors[1].message
 
 
+def test_disk_and_gpus_that_no_agent_has_are_refused_with_the_numbers() -> None:
+    with_disk = LargestAgent(4.0, "agent-1", 2048.0, "agent-2", 10_000.0, "agent-3", 2.0, "agent-4")
+    wanted = spec(jobManager={"disk": "20g"}, taskManager={"disk": "9g", "gpus": 3})
+
+    disk, gpus = resources(lambda: with_disk)(wanted)
+    assert (disk.path, gpus.path) == ("jobManager.disk", "taskManager.gpus")
+    assert "20480 MiB of disk: the largest agent has 10000 MiB (agent-3)" in disk.message
+    assert "3 gpus: the largest agent has 2 (agent-4)" in gpus.message
+    _, none, _ = resources(lambda: SMALL)(wanted)
+    assert "no agent offers disk" in none.message
+
+
 def test_a_master_that_does_not_answer_is_no_limit() -> None:
     assert resources(lambda: None)(spec(taskManager={"cpus": 64.0})) == ()
 
@@ -42,6 +55,9 @@ def test_the_largest_agent_is_read_from_the_master() -> None:
         ]
     }
     assert agents(lambda _: httpx.Response(200, json=body)).largest() == SMALL
+    body["slaves"][1]["resources"] |= {"disk": 500.0, "gpus": 1}
+    found = agents(lambda _: httpx.Response(200, json=body)).largest()
+    assert found == replace(SMALL, disk_mb=500.0, disk_on="agent-2", gpus=1.0, gpus_on="agent-2")
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,15 @@ def test_the_script_is_constant_and_no_text_of_a_user_is_in_it() -> None:
     assert render(hostile).argv[:5] == render().argv[:5] == ("/bin/sh", "-c", START, "weir", "/opt/jdk/bin/java")
 
 
+def test_disk_and_gpus_are_those_of_the_spec_and_a_job_manager_takes_no_gpus() -> None:
+    given = spec(jobManager={"disk": "1g"}, taskManager={"disk": "5g", "gpus": 2})
+    manager, worker = render(given), render(given, task(Role.TASK_MANAGER))
+
+    assert (manager.disk_mb, manager.gpus) == (1024.0, 0.0)
+    assert (worker.disk_mb, worker.gpus) == (5120.0, 2.0)
+    assert (render().disk_mb, render().gpus) == (0.0, 0.0)
+
+
 def test_memory_and_processors_are_those_of_the_spec() -> None:
     info = render(spec(taskManager={"memory": "2g", "cpus": 1.5, "slots": 4}), task(Role.TASK_MANAGER))
 

@@ -442,3 +442,29 @@ def test_f16_more_taskmanagers_than_a_record_can_hold_are_refused_with_what_to_d
     assert found.path == "job.parallelism"
     assert "16384 TaskManagers" in found.message
     assert "slots" in (found.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        ({"taskManager": {"disk": "10m"}}, "taskManager.disk", "too little for logs"),
+        ({"jobManager": {"disk": 1024}}, "jobManager.disk", "a size is a string with a unit"),
+        ({"jobManager": {"gpus": 1}}, "jobManager.gpus", 'there is no field "gpus" in jobManager'),
+        ({"taskManager": {"gpus": 0.5}}, "taskManager.gpus", "whole number"),
+        ({"taskManager": {"gpus": -1}}, "taskManager.gpus", "0"),
+    ],
+)
+def test_disk_and_gpus_that_make_no_sense_are_refused(change: dict[str, Any], path: str, said: str) -> None:
+    error = only(change)
+
+    assert (error.path, said in error.message) == (path, True), error
+
+
+def test_gpus_are_refused_where_mesos_does_not_offer_them() -> None:
+    document = {**MINIMAL, "taskManager": {"gpus": 1}}
+
+    with pytest.raises(SpecInvalid) as refused:
+        parse_spec("orders", json.dumps(document).encode(), SpecLimits(gpus=False))
+    (error,) = refused.value.errors
+    assert "mesos.gpus" in (error.hint or "")
+    assert parse_spec("orders", json.dumps(document).encode(), SpecLimits(gpus=True)).task_manager.gpus == 1
