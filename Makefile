@@ -62,8 +62,9 @@ SEED_BASE ?= 1
 simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one
 	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE))
 
-schemas: setup ## Publish the JSON Schemas and the spec reference again
+schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the spec reference again
 	@$(BIN)/python -m state.schemas docs/schemas
+	@$(BIN)/python -m reconciler.app.api.document docs/openapi.json
 	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
 
 clean: ## Remove what builds made (not the caches of downloads)

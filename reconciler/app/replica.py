@@ -35,6 +35,7 @@ from integration.mesos.inventory import Inventory
 from plugins import notify, registry
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.api.server import OFF, ApiServer
+from reconciler.app.api.tokens import Tokens
 from reconciler.app.config import Config, ConfigError, Storage
 from reconciler.app.monitoring.measured import measured_cluster, measured_flink, measured_store
 from reconciler.app.monitoring.monitor import Monitor
@@ -165,6 +166,7 @@ class Replica:
             raise ConfigError(f"configuration: notifications: {error}") from None
         settings = self._config.api
         self._api = ApiServer(settings, self._application) if settings.listen != OFF else None
+        self._tokens = Tokens(settings.tokens_file, anonymous_read=settings.anonymous_read)
 
     def run(self) -> None:
         """Until `stop` is called. Raises Halted when a person is needed."""
@@ -261,7 +263,10 @@ class Replica:
                 zookeeper_connected=lambda: bool(self._client.connected),
                 agents=Inventory().agents,
                 exports_metrics=self._renderer.exports_metrics,
-            )
+            ),
+            self._tokens,
+            self._store,
+            secure=(self._config.api.advertise or "").startswith("https:"),
         )
 
     def _mesos_config(self) -> MesosConfig:

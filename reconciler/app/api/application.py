@@ -7,15 +7,17 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
-from reconciler.app.api import cluster, health, jobs, live
+from reconciler.app.api import actions, cluster, health, jobs, live, pages
 from reconciler.app.api.checkpoints import CheckpointReader
 from reconciler.app.api.context import Context, Elsewhere, Refused
 from reconciler.app.api.models import Problem
+from reconciler.app.api.tokens import Tokens
 
 log = structlog.get_logger("weir.api")
 
@@ -29,27 +31,44 @@ SECURITY_HEADERS = {
 }
 
 
-def build(context: Context, checkpoints: CheckpointReader | None = None) -> FastAPI:
-    """The application of one replica."""
+def build(
+    context: Context,
+    tokens: Tokens,
+    writes: actions.Writes,
+    *,
+    checkpoints: CheckpointReader | None = None,
+    secure: bool = False,
+) -> FastAPI:
+    """The application of one replica. `secure`: cookies are for https only."""
     app = FastAPI(title="Weir", version=version("weir"), description=DESCRIPTION, docs_url=None, redoc_url=None)
     reader = checkpoints or CheckpointReader()
+
+    def may_read(request: Request) -> None:
+        tokens.may_read(request)
+
+    app.include_router(health.router(context, may_read))
+    app.include_router(actions.router(context, tokens, writes, secure))
     for router in (
-        health.router(context),
         jobs.router(context, reader),
         cluster.router(context),
         live.router(context),
+        pages.router(context, tokens, reader),
     ):
-        app.include_router(router)
-    _errors(app)
+        app.include_router(router, dependencies=[Depends(may_read)])
+    app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")
+    _errors(app, context, tokens)
     _counted(app, context)
     _document(app)
     return app
 
 
-def _errors(app: FastAPI) -> None:
+def _errors(app: FastAPI, context: Context, tokens: Tokens) -> None:
     @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return _problem(error.status, error.error, error.hint)
+    async def refused(request: Request, error: Refused) -> Response:
+        if _for_people(request):
+            return pages.problem(context, error.status, error.error, error.hint, tokens.anonymous_read)
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+        return _problem(error.status, error.error, error.hint, headers)
 
     @app.exception_handler(Elsewhere)
     async def elsewhere(request: Request, error: Elsewhere) -> Response:
@@ -65,7 +84,9 @@ def _errors(app: FastAPI) -> None:
         return _problem(400, f"{where}: {message}", "GET /openapi.json describes every request")
 
     @app.exception_handler(HTTPException)
-    async def plain(_: Request, error: HTTPException) -> Response:
+    async def plain(request: Request, error: HTTPException) -> Response:
+        if _for_people(request):
+            return pages.problem(context, error.status_code, str(error.detail), None, tokens.anonymous_read)
         hint = "GET /openapi.json lists what there is" if error.status_code in (404, 405) else None
         return _problem(error.status_code, str(error.detail), hint, dict(error.headers or {}))
 
@@ -73,6 +94,11 @@ def _errors(app: FastAPI) -> None:
     async def mistake(request: Request, error: Exception) -> Response:
         log.error("api.mistake", path=request.url.path, exc_info=error)
         return _problem(500, "a mistake in weir, please report it", "the replica's log has the details")
+
+
+def _for_people(request: Request) -> bool:
+    path = request.url.path
+    return "text/html" in request.headers.get("accept", "") and not path.startswith(("/api/", "/static/"))
 
 
 def _problem(status: int, error: str, hint: str | None, headers: dict[str, str] | None = None) -> Response:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from reconciler.app.api.context import Context
@@ -14,7 +15,7 @@ from reconciler.app.monitoring.monitor import TICK_FRESH_S
 UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"model": Probe, "description": "Not so; `checks` say why"}}
 
 
-def router(context: Context) -> APIRouter:
+def router(context: Context, may_read: Callable[..., None]) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/livez", responses=dict(UNAVAILABLE), operation_id="livez")
@@ -43,6 +44,7 @@ def router(context: Context) -> APIRouter:
     @routes.get(
         "/metrics",
         operation_id="metrics",
+        dependencies=[Depends(may_read)],
         response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus' text format"},

@@ -56,25 +56,25 @@ def router(context: Context, checkpoints: CheckpointReader) -> APIRouter:
     @routes.get("/jobs/{name}", responses=dict(ABOUT_A_JOB), operation_id="getJob")
     def job(name: Name) -> JobDetail:
         """Desired state, record, what Flink says, how they differ, and why."""
-        published, found = _job(context, name)
+        published, found = find(context, name)
         return detail(found, published, sandboxes(context, published))
 
     @routes.get("/jobs/{name}/events", responses=dict(ABOUT_A_JOB), operation_id="getJobEvents")
     def events(name: Name, limit: Limit = 200) -> JobEvents:
         """What happened to it, oldest first."""
-        _job(context, name)
+        find(context, name)
         return JobEvents(job=name, events=list(load_events(context, name)[-limit:]))
 
     @routes.get("/jobs/{name}/history", responses=dict(ABOUT_A_JOB), operation_id="getJobHistory")
     def history(name: Name) -> History:
         """The same by generation, newest first."""
-        _, found = _job(context, name)
+        _, found = find(context, name)
         return History(job=name, generations=generations(found.record, load_events(context, name)))
 
     @routes.get("/jobs/{name}/snapshots", responses=dict(ABOUT_A_JOB), operation_id="getJobSnapshots")
     def snapshots(name: Name) -> Snapshots:
         """Savepoints and retained checkpoints that are known, newest first."""
-        published, found = _job(context, name)
+        published, found = find(context, name)
         known = sorted(found.record.snapshots if found.record else (), key=lambda each: each.order, reverse=True)
         views = [snapshot_view(each, published.view.at) for each in known]
         return Snapshots(job=name, newest=views[0] if views else None, snapshots=views)
@@ -82,7 +82,7 @@ def router(context: Context, checkpoints: CheckpointReader) -> APIRouter:
     @routes.get("/jobs/{name}/checkpoints", responses=dict(ABOUT_A_JOB), operation_id="getJobCheckpoints")
     def latest_checkpoints(name: Name) -> Checkpoints:
         """Sizes and durations of the latest checkpoints, which its JobManager remembers."""
-        _, found = _job(context, name)
+        _, found = find(context, name)
         return checkpoints.of(found)
 
     @routes.get("/events", responses=dict(LEADERS), operation_id="listEvents")
@@ -98,7 +98,7 @@ def router(context: Context, checkpoints: CheckpointReader) -> APIRouter:
     return routes
 
 
-def _job(context: Context, name: str) -> tuple[Published, JobSnapshot]:
+def find(context: Context, name: str) -> tuple[Published, JobSnapshot]:
     published = context.leading()
     found = published.view.jobs.get(name)
     if found is None:

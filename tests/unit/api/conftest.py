@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from integration.mesos.inventory import AgentInfo
 from reconciler.app.api import application
 from reconciler.app.api.checkpoints import CheckpointReader
 from reconciler.app.api.context import Context
+from reconciler.app.api.tokens import Tokens
 from reconciler.app.monitoring import monitor as monitoring
 from reconciler.app.monitoring.monitor import Monitor
 from reconciler.model.status import JobEvent, LeaderInfo
@@ -31,6 +33,14 @@ CHECKPOINTS = {
         for number in (3, 2, 1)
     ]
 }  # fmt: skip
+
+
+OPERATE, READ, TEAM = "operate-token-0123456789", "read-token-0123456789", "team-token-0123456789"
+TOKENS = f"""# role token [prefix]
+operate {OPERATE}
+read    {READ}   # of the dashboards
+operate {TEAM} team-
+"""
 
 
 class Tree:
@@ -65,7 +75,7 @@ class Tree:
 class Site:
     """One replica and its API."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: str | None = None) -> None:
         self.world = World()
         self.monitor = Monitor()
         self.tree = Tree(self.world)
@@ -81,12 +91,16 @@ class Site:
             zookeeper_connected=lambda: self.connected,
             agents=lambda master: [AgentInfo("a9", "idle-host", True, 8.0, 4096.0, 0.0, 0.0, {"rack": "r1"})],
         )
-        self.app = application.build(self.context, CheckpointReader(rest))
+        self.tokens = Tokens(tokens)
+        self.app = application.build(self.context, self.tokens, self.world.users, checkpoints=CheckpointReader(rest))
         self.http = TestClient(self.app, follow_redirects=False, raise_server_exceptions=False)
 
     def lead(self) -> Leader:
         self.leader = Leader(self.world, self.monitor)
         return self.leader
+
+    def apply(self, name: str = "orders", **changes: Any) -> None:
+        self.world.apply(name, **{"health": {"stableAfter": "2s"}, **changes})
 
     def let_pass(self, seconds: float) -> None:
         assert self.leader is not None
@@ -104,20 +118,23 @@ class Site:
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
     """A replica that does not lead yet; its views are always of now."""
     monkeypatch.setattr(monitoring, "VIEW_EVERY_S", 0.0)
     monkeypatch.setattr(monitoring, "SHARE", 0)
     monkeypatch.setattr("reconciler.app.api.context.LEADER_FRESH_S", 0.0)
-    return Site()
+    path = tmp_path / "tokens"
+    path.write_text(TOKENS)
+    path.chmod(0o600)
+    return Site(str(path))
 
 
 @pytest.fixture
 def leading(site: Site) -> Site:
     """A leader with one job, `orders`, that is STABLE."""
-    site.world.apply()
+    site.apply()
     site.lead()
-    site.let_pass(60)
+    site.let_pass(15)
     assert site.world.record().lifecycle.value == "STABLE", site.world.record()
     return site
 

@@ -21,7 +21,7 @@ def test_the_list_says_how_each_job_is_and_why(leading: Site) -> None:
 
 
 def test_a_job_has_what_is_desired_what_runs_and_how_they_differ(leading: Site) -> None:
-    leading.world.apply(env={"LEVEL": "debug"})
+    leading.apply(env={"LEVEL": "debug"})
     leading.let_pass(0.5)
     job = leading.get("/api/v1/jobs/orders")
 
@@ -42,7 +42,7 @@ def test_a_job_has_what_is_desired_what_runs_and_how_they_differ(leading: Site) 
 
 
 def test_a_refused_version_is_told_with_its_field_and_a_hint(leading: Site) -> None:
-    leading.world.apply(job={"type": "jar", "uri": "file:///srv/job.jar", "paralelism": 2})
+    leading.apply(job={"type": "jar", "uri": "file:///srv/job.jar", "paralelism": 2})
     leading.let_pass(3)
     job = leading.get("/api/v1/jobs/orders")
 
@@ -65,7 +65,7 @@ def test_events_and_history_are_the_same_story(leading: Site) -> None:
 
 def test_savepoints_are_listed_newest_first(leading: Site) -> None:
     for nonce in (1, 2):
-        leading.world.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": nonce})
+        leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": nonce})
         leading.let_pass(15)
     found = leading.get("/api/v1/jobs/orders/snapshots")
 
@@ -93,7 +93,7 @@ def test_an_answer_that_is_not_flinks_is_told(leading: Site, answer: str) -> Non
 
 
 def test_the_cluster_has_replicas_agents_and_why_offers_were_declined(leading: Site) -> None:
-    leading.world.apply("hungry", taskManager={"cpus": 900.0})
+    leading.apply("hungry", taskManager={"cpus": 900.0})
     leading.let_pass(20)
     cluster = leading.get("/api/v1/cluster")
 

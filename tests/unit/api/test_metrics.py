@@ -55,7 +55,7 @@ def test_a_stable_job_is_reconciled_and_counted(leading: Site) -> None:
 
 
 def test_offers_are_counted_as_received_used_and_declined(leading: Site) -> None:
-    leading.world.apply("hungry", taskManager={"cpus": 900.0})
+    leading.apply("hungry", taskManager={"cpus": 900.0})
     leading.let_pass(20)
     received = value(leading, "weir_offers_received_total") or 0
     used = value(leading, "weir_offers_used_total") or 0
@@ -68,12 +68,12 @@ def test_offers_are_counted_as_received_used_and_declined(leading: Site) -> None
 
 
 def test_the_seconds_that_a_job_is_not_as_desired_grow_until_it_is(leading: Site) -> None:
-    leading.world.apply(restartNonce=1)
+    leading.apply(restartNonce=1)
     leading.let_pass(2)
     first = value(leading, "weir_job_unreconciled_seconds", job="orders") or 0
     leading.let_pass(2)
     second = value(leading, "weir_job_unreconciled_seconds", job="orders") or 0
-    leading.let_pass(60)
+    leading.let_pass(25)
 
     assert 0 < first < second
     assert value(leading, "weir_job_unreconciled_seconds", job="orders") == 0
@@ -89,7 +89,7 @@ def test_a_refused_version_counts_as_not_reconciled(leading: Site) -> None:
 
 
 def test_a_savepoint_is_timed_and_its_age_grows(leading: Site) -> None:
-    leading.world.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": 1})
+    leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": 1})
     leading.let_pass(20)
     age = value(leading, "weir_job_savepoint_age_seconds", job="orders")
     leading.let_pass(10)
@@ -104,7 +104,7 @@ def test_a_savepoint_is_timed_and_its_age_grows(leading: Site) -> None:
 def test_a_lost_task_is_a_restart(leading: Site) -> None:
     task = next(task for task in leading.world.running() if ".tm." in task)
     leading.world.mesos.set_state(task, TaskState.FAILED, "REASON_COMMAND_EXECUTOR_FAILED", "killed")
-    leading.let_pass(60)
+    leading.let_pass(25)
 
     assert value(leading, "weir_job_restarts_total", job="orders") == 1
     assert value(leading, "weir_task_updates_total", state="failed") == 1
@@ -121,8 +121,8 @@ def test_a_follower_has_no_series_about_jobs(leading: Site) -> None:
 
 
 def test_jobs_beyond_the_bound_have_no_series_of_their_own(leading: Site, monkeypatch: object) -> None:
-    leading.world.apply("clicks")
-    leading.world.apply("views")
+    leading.apply("clicks")
+    leading.apply("views")
     leading.let_pass(5)
     before, collector.JOBS_SHOWN = collector.JOBS_SHOWN, 2
     try:

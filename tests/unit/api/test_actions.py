@@ -1,0 +1,156 @@
+"""Acting through the API: with a token only, and as an edit of what the user wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.app.api.tokens import Tokens, load
+from reconciler.app.config import ConfigError
+from reconciler.app.edit import CannotEdit, edited
+from tests.unit.api.conftest import OPERATE, READ, TEAM, Site
+
+
+def act(site: Site, action: str, token: str | None = OPERATE, job: str = "orders", **headers: str) -> tuple[int, Any]:
+    given = {"Authorization": f"Bearer {token}"} if token else {}
+    answer = site.http.post(f"/api/v1/jobs/{job}/actions/{action}", headers={**given, **headers})
+    return answer.status_code, answer.json()
+
+
+def test_a_savepoint_that_is_asked_for_is_taken(leading: Site) -> None:
+    status, body = act(leading, "savepoint")
+    leading.let_pass(20)
+
+    assert (status, body["version"]) == (200, 1)
+    assert leading.get("/api/v1/jobs/orders")["lastSavepoint"]["reason"] == "manual"
+
+
+def test_suspending_and_resuming_go_the_whole_way(leading: Site) -> None:
+    assert act(leading, "suspend")[0] == 200
+    leading.let_pass(25)
+    assert leading.get("/api/v1/jobs/orders")["lifecycle"] == "SUSPENDED"
+    assert act(leading, "suspend")[0] == 409
+    assert act(leading, "resume")[0] == 200
+    leading.let_pass(25)
+    assert leading.get("/api/v1/jobs/orders")["lifecycle"] == "STABLE"
+
+
+def test_a_restart_opens_the_next_generation(leading: Site) -> None:
+    assert act(leading, "restart")[0] == 200
+    leading.let_pass(25)
+    assert leading.get("/api/v1/jobs/orders")["generation"] == 2
+
+
+@pytest.mark.parametrize(
+    ("token", "status"), [(None, 401), ("wrong-token-0123456789", 401), (READ, 403), (TEAM, 403), (OPERATE + "x", 401)]
+)
+def test_nobody_acts_without_a_token_that_may(leading: Site, token: str | None, status: int) -> None:
+    before = leading.world.users.load_job("orders")
+
+    assert act(leading, "suspend", token)[0] == status
+    assert leading.world.users.load_job("orders") == before
+
+
+def test_a_token_with_a_prefix_acts_on_jobs_of_its_team(leading: Site) -> None:
+    leading.apply("team-orders")
+    leading.let_pass(5)
+    assert act(leading, "restart", TEAM, job="team-orders")[0] == 200
+
+
+def test_without_a_tokens_file_nobody_may_act(leading: Site) -> None:
+    bare = Site()
+    status, body = act(bare, "suspend")
+    assert status == 403
+    assert "tokens_file" in body["hint"]
+
+
+def test_the_cookie_of_the_pages_does_not_act_for_another_site(leading: Site) -> None:
+    page = {"X-Weir-Request": "page"}
+    assert leading.http.put("/api/v1/session", json={"token": OPERATE}).status_code == 403
+    assert leading.http.put("/api/v1/session", json={"token": "no"}, headers=page).status_code == 401
+    answer = leading.http.put("/api/v1/session", json={"token": OPERATE}, headers=page)
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert OPERATE not in answer.text
+
+    assert act(leading, "savepoint", None)[0] == 403  # what a form of another site would send
+    assert act(leading, "savepoint", None, **page)[0] == 200
+    leading.http.delete("/api/v1/session")
+    assert act(leading, "savepoint", None, **page)[0] == 401
+
+
+def test_an_edit_of_somebody_else_in_between_is_not_overwritten(leading: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "reconciler.app.api.actions.edited", lambda data, _: (leading.apply(env={"A": "b"}), edited(data, "restart"))[1]
+    )
+
+    assert act(leading, "restart")[0] == 409
+    raw = leading.world.users.load_job("orders")
+    assert raw is not None
+    assert json.loads(raw.data)["env"] == {"A": "b"}
+
+
+def test_only_what_is_said_changes_in_the_document() -> None:
+    written = b'{"job": {"type": "sql", "uri": "x", "args": ["\xc3\xa4"]}, "unknown": [1]}'
+
+    assert json.loads(edited(written, "restart")) == {**json.loads(written), "restartNonce": 1}
+    suspended = edited(written, "suspend")
+    assert json.loads(suspended)["job"] == {"type": "sql", "uri": "x", "args": ["ä"], "state": "suspended"}
+    assert "state" not in json.loads(written)["job"]
+
+
+@pytest.mark.parametrize(
+    "document", [b"{", b"[]", b'"x"', b'{"job": 1}', b"[" * 100_000, b'{"job": {"savepointTriggerNonce": "a"}}']
+)
+def test_a_document_that_is_none_is_refused(document: bytes) -> None:
+    with pytest.raises(CannotEdit):
+        edited(document, "savepoint")
+
+
+def test_reading_can_need_a_token_too(leading: Site) -> None:
+    leading.tokens.anonymous_read = False
+
+    for path in ("/api/v1/jobs", "/metrics", "/", "/api/v1/live"):
+        assert leading.http.get(path).status_code == 401, path
+    assert leading.http.get("/api/v1/jobs", headers={"Authorization": f"Bearer {READ}"}).status_code == 200
+    assert leading.http.get("/livez").status_code == 200
+
+
+def test_a_token_that_is_taken_out_of_the_file_is_refused_at_once(leading: Site, tmp_path: Path) -> None:
+    assert act(leading, "savepoint")[0] == 200
+    (tmp_path / "tokens").write_text(f"read {READ}\n")
+    assert act(leading, "savepoint")[0] == 401
+    (tmp_path / "tokens").unlink()
+    assert act(leading, "savepoint", READ)[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("admin token-0123456789012345", "read or operate"),
+        ("operate short", "fewer than 16"),
+        ("operate", "ROLE TOKEN"),
+        ("read token-0123456789012345\noperate token-0123456789012345", "line 2"),
+    ],
+)
+def test_a_tokens_file_that_is_wrong_is_refused_without_showing_a_token(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "tokens"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match=says) as refused:
+        load(path)
+    assert "0123456789" not in str(refused.value)
+
+
+def test_a_tokens_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("read token-0123456789012345")
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="chmod o-rwx"):
+        load(path)
+    with pytest.raises(ConfigError, match=r"no api\.tokens_file"):
+        Tokens(None, anonymous_read=False)

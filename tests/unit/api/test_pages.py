@@ -1,0 +1,116 @@
+"""The pages, as HTML: complete, escaped, and without a script of anybody else."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from reconciler.app.api import plots
+from reconciler.app.api.models import CheckpointView
+from tests.unit.api.conftest import Site
+
+VOID = {"meta", "link", "input", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Tags that are open, ids, and what assistive technology needs."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.text = ""
+        self.problems: list[str] = []
+        self.feed(html)
+        assert not self.open, self.open
+        assert len(self.ids) == len(set(self.ids)), "an id stands there twice"
+        assert not self.problems, self.problems
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if given.get("id"):
+            self.ids.append(given["id"] or "")
+        if tag == "img" and "alt" not in given:
+            self.problems.append("an image without alt")
+        if "style" in given or any(name.startswith("on") for name in given):
+            self.problems.append(f"inline style or script in {tag}")
+        if tag == "script" and not given.get("src"):
+            self.problems.append("an inline script")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """SVG's own."""
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, tag
+        assert self.open[-1] == tag, (tag, self.open)
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs/orders", "/cluster"])
+def test_a_page_is_whole_and_its_part_is_in_it(leading: Site, path: str) -> None:
+    page = Page(leading.text(path))
+    part = Page(leading.text(f"{path}?part=1"))
+
+    assert "orders" in page.text
+    assert "orders" in part.text
+    assert "Skip to the content" in page.text
+    assert "Skip to the content" not in part.text
+
+
+def test_what_users_write_is_text_and_never_markup(leading: Site) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=y>"
+    leading.apply(env={"X": evil}, job={"type": "jar", "uri": f"file:///srv/{evil}", "args": [evil]})
+    leading.let_pass(20)
+    leading.world.users.put_job("broken", f'{{"job": {{"{"<b>x</b>"}": 1}}}}'.encode())
+    leading.let_pass(5)
+
+    for path in ("/", "/jobs/orders", "/jobs/broken", "/cluster"):
+        html = leading.text(path)
+        Page(html)
+        assert "<script>alert" not in html
+        assert "<img src=x" not in html
+        assert "<b>x" not in html
+
+
+def test_a_page_that_is_not_there_is_a_page(leading: Site) -> None:
+    answer = leading.http.get("/jobs/nothing", headers={"Accept": "text/html"})
+
+    assert answer.status_code == 404
+    assert "there is no job nothing" in Page(answer.text).text
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+
+
+def test_a_job_without_checkpoints_or_a_job_manager_that_is_silent_has_a_page(leading: Site) -> None:
+    leading.flink_answer = lambda _: httpx.Response(404, json={"errors": ["Checkpointing is not enabled"]})
+    assert "takes no checkpoints" in Page(leading.text("/jobs/orders")).text
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_plots_are_drawn_for_any_number_of_checkpoints(count: int) -> None:
+    found = [
+        CheckpointView(
+            id=number,
+            kind="checkpoint",
+            status="COMPLETED",
+            triggered_at="",
+            duration_seconds=number * 0.1,
+            size_bytes=0,
+        )
+        for number in range(count)
+    ]
+    for draw in (plots.duration, plots.size):
+        drawn = draw(found)
+        assert drawn.count("<rect") == min(count, plots.SHOWN)
+        assert "nan" not in drawn
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5e12, "4.5 TiB")])
+def test_sizes_are_readable(value: float, text: str) -> None:
+    assert plots.bytes_(value) == text
