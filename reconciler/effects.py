@@ -78,7 +78,8 @@ class Effects:
                 continue
             self._in_flight[effect.key] = self._pause_after(effect)
             lane, work = call
-            log.info("effect.released", job=entry.name, effect=effect.key)
+            generation = entry.record.generation.number if entry.record and entry.record.generation else None
+            log.info("effect.released", job=entry.name, generation=generation, effect=effect.key)
             self._submit(lane, partial(_run, entry.name, effect.key, work))
         return min(again, default=None)
 

@@ -182,6 +182,8 @@ def suggested(name: str, version: FlinkVersion, python: str | None) -> dict[str,
         "restart-strategy.type": "exponential-delay",
         # REST answers about a job are cached for this long (milliseconds).
         "web.refresh-interval": "200",
+        # So many checkpoints are in the plots of Weir's pages.
+        "web.checkpoints.history": "40",
         # Ids of SQL operators otherwise change with the parallelism, and the state no longer maps.
         "table.exec.uid.generation": "ALWAYS",
         "high-availability.zookeeper.client.tolerate-suspended-connections": "true",

@@ -3,21 +3,59 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
-_SECRET_WORDS = ("secret", "password", "token", "credential")
+MASK = "***"
+_SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|authorization|cookie|api_?key", re.IGNORECASE)
+_WORDS = r"[\w.-]{0,40}(?:secret|password|passwd|token|credential)[\w.-]{0,40}"
+_IN_TEXT = (
+    (re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"), MASK),  # user:password of a URL
+    (re.compile(r"(?i)\b(bearer|basic|digest)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(rf"""(?i)({_WORDS})(["']?\s*=\s*["']?|["']\s*:\s*["']?)[^\s"',;&}}]+"""), rf"\1\2{MASK}"),
+    (re.compile(r"""(?i)\b(secret|password|passwd|token|credentials?)(\s*:\s*)[^\s"',;&}]+"""), rf"\1\2{MASK}"),
+)
+DEEPEST = 6
 
 
 def redact(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Values bound under a name that speaks of a secret never reach the output."""
-    for key in event:
-        if any(word in key.lower() for word in _SECRET_WORDS):
-            event[key] = "***"
+    """Mask what speaks of a secret: values by their name, at any depth, and what texts carry along.
+
+    The event's own name is a constant of ours and stays.
+    """
+    for key, value in event.items():
+        if key != "event":
+            event[key] = _masked(key, value, DEEPEST)
     return event
+
+
+def _masked(key: str, value: Any, depth: int) -> Any:
+    if _SECRET_NAME.search(key):
+        return MASK
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, bytes):
+        return mask(value.decode("utf-8", "replace"))
+    if isinstance(value, BaseException):
+        return mask(f"{type(value).__name__}: {value}")
+    if depth <= 0:
+        return MASK if isinstance(value, Mapping | list | tuple | set | frozenset) else value
+    if isinstance(value, Mapping):
+        return {name: _masked(str(name), each, depth - 1) for name, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_masked("", each, depth - 1) for each in value]
+    return value
+
+
+def mask(text: str) -> str:
+    """A text without the credentials that stand in it in one of the usual forms."""
+    for pattern, put in _IN_TEXT:
+        text = pattern.sub(put, text)
+    return text
 
 
 def configure(form: str, level: str) -> None:
@@ -33,8 +71,8 @@ def configure(form: str, level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            redact,
             structlog.processors.format_exc_info,
+            redact,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),

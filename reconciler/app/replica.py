@@ -204,11 +204,13 @@ class Replica:
         cluster = MesosCluster(self._mesos_config(), detector, lease.may_act)
         loop = Loop(self._parts(cluster, runner, clock), lease, events.put)
         self._monitor.begin(lease.fence.epoch, cluster.master)
+        structlog.contextvars.bind_contextvars(epoch=lease.fence.epoch)
         try:
             self._store.watch(events.put)
             drive(loop, events, clock, self.stop_requested, self._monitor)
         finally:
             self._monitor.end()
+            structlog.contextvars.unbind_contextvars("epoch")
             self._store.unwatch()
             cluster.stop()
             runner.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,8 @@ class ThreadRunner:
         self._pools = {lane: ThreadPoolExecutor(workers, f"weir-{lane}") for lane, workers in LANES.items()}
 
     def submit(self, lane: str, call: Callable[[], Event | None]) -> None:
-        self._pools[lane].submit(self._run, call)
+        # What is bound to log events (the epoch, the replica) goes along to the other thread.
+        self._pools[lane].submit(contextvars.copy_context().run, self._run, call)
 
     def stop(self) -> None:
         """Drop what has not begun; what has is fenced or idempotent, so nobody waits for it."""

@@ -86,8 +86,9 @@ def describe(context: Context, published: Published) -> Cluster:
                 memory_mb=each.offer.mem_mb,
                 why=each.why,
                 refuse_seconds=each.refuse_s,
+                count=each.count,
             )
-            for each in reversed(tuple(context.monitor.declined))
+            for each in reversed(list(context.monitor.declined.values()))
         ],
         waiting=[WaitingJob(job=job.name, why=job.waiting) for _, job in sorted(view.jobs.items()) if job.waiting],
     )

@@ -315,6 +315,8 @@ class DeclinedOffer(Answer):
     memory_mb: float
     why: str
     refuse_seconds: float
+    count: int
+    """How often an offer of this agent was declined for this reason; the time is the last one's."""
 
 
 class WaitingJob(Answer):

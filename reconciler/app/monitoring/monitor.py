@@ -7,7 +7,7 @@ called from any thread: a reader takes the current view, which never changes.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -45,6 +45,8 @@ class Declined:
     offer: Offer
     refuse_s: float
     why: str
+    count: int = 1
+    """How often an offer of this agent was declined for this reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,8 @@ class Monitor:
         """None while this replica does not lead."""
         self.last_tick: float | None = None
         """When the loop last took an event, monotonic seconds; None while this replica does not lead."""
-        self.declined: deque[Declined] = deque(maxlen=DECLINED_KEPT)
-        """The latest, newest last."""
+        self.declined: OrderedDict[tuple[str, str], Declined] = OrderedDict()
+        """By agent and reason: the latest, newest last."""
         self._offers: OrderedDict[str, Offer] = OrderedDict()
         self._view_at = float("-inf")
         self._view_every = VIEW_EVERY_S
@@ -236,7 +238,11 @@ class Monitor:
             offer = self._offers.pop(offer_id, None)
             if offer is not None:  # or it was used or declined before, and this repeats what may have been lost
                 self.instruments.offers_declined.inc()
-                self.declined.append(Declined(time.time(), offer, refuse_s, why))
+                before = self.declined.pop((offer.agent_id, why), None)
+                count = before.count + 1 if before is not None else 1
+                self.declined[offer.agent_id, why] = Declined(time.time(), offer, refuse_s, why, count)
+        while len(self.declined) > DECLINED_KEPT:
+            self.declined.popitem(last=False)
 
     def tick_age(self) -> float | None:
         """Seconds since the loop last took an event; None while this replica does not lead."""

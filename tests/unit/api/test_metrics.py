@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -152,3 +153,11 @@ def test_a_fenced_write_and_silence_are_counted_and_pass_through(site: Site) -> 
     assert value(site, "weir_fence_rejections_total") == 1
     assert value(site, "weir_calls_total", port="zookeeper", call="commit", result="Fenced") == 1
     assert value(site, "weir_calls_total", port="zookeeper", call="load_jobs", result="StoreUnavailable") == 1
+
+
+def test_every_metric_is_in_the_documentation(site: Site) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text(encoding="utf-8")
+    for family in site.monitor.instruments.registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        if name.startswith("weir_"):
+            assert f"| `{name}` | {family.type} |" in text, name
