@@ -32,6 +32,7 @@ from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
 from integration.mesos.inventory import Inventory
+from integration.mesos.sandbox import SandboxFiles
 from plugins import notify, registry
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.api.server import OFF, ApiServer
@@ -264,6 +265,7 @@ class Replica:
                 reads=self._store,
                 zookeeper_connected=lambda: bool(self._client.connected),
                 agents=Inventory().agents,
+                logs=SandboxFiles().end,
                 exports_metrics=self._renderer.exports_metrics,
             ),
             self._tokens,

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from reconciler.app.api import actions, cluster, health, jobs, live, pages
+from reconciler.app.api import actions, cluster, health, jobs, live, logs, pages
 from reconciler.app.api.checkpoints import CheckpointReader
 from reconciler.app.api.context import Context, Elsewhere, Refused
 from reconciler.app.api.models import Problem
@@ -52,6 +52,7 @@ def build(
         jobs.router(context, reader),
         cluster.router(context),
         live.router(context),
+        logs.router(context),
         pages.router(context, tokens, reader),
     ):
         app.include_router(router, dependencies=[Depends(may_read)])

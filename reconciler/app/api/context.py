@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from integration.mesos.inventory import AgentInfo
+from integration.mesos.sandbox import FileEnd
 from reconciler.app.monitoring.monitor import Monitor, Published
 from reconciler.model.spec import JobSpec
 from reconciler.model.status import JobEvent, LeaderInfo
@@ -57,6 +58,8 @@ class Context:
     zookeeper_connected: Callable[[], bool]
     agents: Callable[[str], Sequence[AgentInfo]] = lambda _: ()
     """The agents of a Mesos master (`host:port`); raises OSError or ValueError when it does not tell."""
+    logs: Callable[[str, str, str, str, int], FileEnd] | None = None
+    """End of a file by (master, agent id, task id, name, bytes); raises NoSandbox."""
     exports_metrics: Callable[[JobSpec], bool] = lambda _: True
     """Whether tasks of a spec serve Flink's metrics."""
     _leader: tuple[float, LeaderInfo | None] = field(default=(float("-inf"), None))

@@ -199,6 +199,17 @@ class TaskView(Answer):
     sandbox_url: str | None
 
 
+class TaskLog(Answer):
+    """The end of a file of a sandbox; `offset` is the byte that `text` begins with."""
+
+    job: str
+    task: str
+    file: str
+    size: int
+    offset: int
+    text: str
+
+
 class JobDetail(JobSummary):
     """Everything about one job: desired, remembered, actual, and how they differ."""
 

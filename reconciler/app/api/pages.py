@@ -20,8 +20,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reconciler.app.api import plots
 from reconciler.app.api.checkpoints import CheckpointReader
 from reconciler.app.api.cluster import describe
-from reconciler.app.api.context import Context
+from reconciler.app.api.context import Context, Refused
 from reconciler.app.api.jobs import Name, find, load_events, sandboxes
+from reconciler.app.api.logs import LogFile, TaskId, read
 from reconciler.app.api.models import JobSummary, TaskView
 from reconciler.app.api.tokens import Tokens
 from reconciler.app.api.views import detail, generations, snapshot_view, summary
@@ -64,6 +65,13 @@ def router(context: Context, tokens: Tokens, checkpoints: CheckpointReader) -> A
             suspended=bool(spec and spec.get("job") and spec["job"]["state"] == "suspended"),
         )
 
+    @routes.get("/jobs/{name}/tasks/{task}")
+    def task_logs(request: Request, name: Name, task: TaskId) -> HTMLResponse:
+        published, _ = find(context, name)
+        files = [_file(context, name, task, each) for each in (LogFile.STDOUT, LogFile.STDERR)]
+        epoch = published.view.epoch
+        return _page("logs", False, context, tokens, request, epoch=epoch, job=name, task=task, files=files)
+
     @routes.get("/cluster")
     def cluster(request: Request, part: bool = False) -> HTMLResponse:
         published = context.leading()
@@ -71,6 +79,16 @@ def router(context: Context, tokens: Tokens, checkpoints: CheckpointReader) -> A
         return _page("cluster", part, context, tokens, request, epoch=published.view.epoch, cluster=shown)
 
     return routes
+
+
+def _file(context: Context, name: str, task: str, file: LogFile) -> dict[str, Any]:
+    try:
+        found = read(context, name, task, file)
+    except Refused as error:
+        if error.status == 404:
+            raise
+        return {"name": file.value, "error": error.error}
+    return {"name": file.value, "error": None, **found.model_dump(include={"size", "offset", "text"})}
 
 
 def problem(context: Context, status: int, error: str, hint: str | None, anonymous_read: bool) -> HTMLResponse:

@@ -98,8 +98,11 @@ def test_the_list_leads_to_the_job_and_the_job_to_its_flink(site: Site, page: Pa
     assert "/executors/" in (page.get_by_role("link", name=re.compile("^sandbox")).first.get_attribute("href") or "")
     expect(page.locator("svg.plot").first).to_be_visible(timeout=SLOW_MS)
     expect(page.locator(".timeline").first).to_contain_text("STABLE")
+    logs = page.get_by_role("link", name=re.compile("^logs of")).first.get_attribute("href") or ""
     flink = page.get_by_role("link", name="Flink UI").get_attribute("href") or ""
     assert page.request.get(flink.partition("#")[0]).ok
+    page.goto(f"{site.url}{logs}")
+    expect(page.locator("pre.log").first).to_contain_text("org.apache.flink", timeout=SLOW_MS)
 
 
 def test_the_cluster_page_has_replicas_agents_and_declined_offers(site: Site, page: Page) -> None:
@@ -118,9 +121,9 @@ def test_a_page_follows_what_happens_without_being_loaded_again(site: Site, page
     go(page, site, "/")
     page.evaluate("window.same = true")
     name = "live-one"
-    site.installation.put(name, {"flinkVersion": "2.2", "job": {"type": "cobol"}})
+    site.put(name, {"flinkVersion": "2.2", "job": {"type": "cobol"}})
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible(timeout=SLOW_MS)
-    site.installation.delete(name)
+    site.delete(name)
     expect(page.get_by_role("link", name=name, exact=True)).to_have_count(0, timeout=SLOW_MS)
     assert page.evaluate("window.same")
 
@@ -188,4 +191,4 @@ def test_every_page_is_readable_at_every_width_in_dark_and_light(
 def picture(page: Page, tmp_path: Path, name: str) -> None:
     directory = Path(os.environ.get("WEIR_SCREENSHOTS") or tmp_path)
     directory.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=directory / f"{name}.png", full_page=True)
+    page.screenshot(path=directory / f"{name}.png")

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from integration.flink.rest import RestClient
 from integration.mesos.inventory import AgentInfo
+from integration.mesos.sandbox import FileEnd, NoSandbox
 from reconciler.app.api import application
 from reconciler.app.api.checkpoints import CheckpointReader
 from reconciler.app.api.context import Context
@@ -89,11 +90,18 @@ class Site:
             monitor=self.monitor,
             reads=self.tree,
             zookeeper_connected=lambda: self.connected,
+            logs=self.read_log,
             agents=lambda master: [AgentInfo("a9", "idle-host", True, 8.0, 4096.0, 0.0, 0.0, {"rack": "r1"})],
         )
         self.tokens = Tokens(tokens)
         self.app = application.build(self.context, self.tokens, self.world.users, checkpoints=CheckpointReader(rest))
         self.http = TestClient(self.app, follow_redirects=False, raise_server_exceptions=False)
+
+    def read_log(self, master: str, agent_id: str, task_id: str, name: str, length: int) -> FileEnd:
+        if name == "stderr":
+            raise NoSandbox("stderr cannot be read: the agent is gone")
+        text = f"<b>{task_id} on {agent_id}</b>"
+        return FileEnd(1000, 1000 - len(text), text)
 
     def lead(self) -> Leader:
         self.leader = Leader(self.world, self.monitor)

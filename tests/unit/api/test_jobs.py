@@ -179,3 +179,17 @@ def test_a_mistake_of_ours_is_a_sentence_and_no_traceback(leading: Site, monkeyp
     answer = leading.get("/api/v1/jobs", 500)
     assert "mistake in weir" in answer["error"]
     assert "Traceback" not in str(answer)
+
+
+def test_the_end_of_a_tasks_output_is_read_from_its_sandbox(leading: Site) -> None:
+    task = leading.get("/api/v1/jobs/orders")["taskList"][0]
+    log = leading.get(f"/api/v1/jobs/orders/tasks/{task['id']}/log")
+
+    assert log["text"] == f"<b>{task['id']} on {task['agentId']}</b>"
+    assert log["offset"] + len(log["text"]) == log["size"] == 1000
+    assert "agent is gone" in leading.get(f"/api/v1/jobs/orders/tasks/{task['id']}/log?file=stderr", 503)["error"]
+    assert leading.get("/api/v1/jobs/orders/tasks/orders.0000000000.1.jm.0.9/log", 404)["hint"]
+    assert leading.get(f"/api/v1/jobs/orders/tasks/{task['id']}/log?file=../../etc/passwd", 400)
+    page = leading.text(f"/jobs/orders/tasks/{task['id']}")
+    assert "&lt;b&gt;" in page
+    assert "agent is gone" in page
