@@ -48,7 +48,7 @@ SUITES = {
     "simulation": Suite(5, (_pytest("tests/simulation"),)),
     "unit": Suite(2, (_pytest("tests/unit"),)),
     "contract": Suite(8, (_real("tests/contract"),)),
-    "stack": Suite(18, (_real("tests/integration"),)),
+    "stack": Suite(23, (_real("tests/integration"),)),
     "e2e": Suite(10, (_real("-s", "tests/e2e"),)),
     "chaos": Suite(8, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
 }

@@ -31,7 +31,7 @@ from state.zookeeper import ZooKeeperStore, connect
 
 SESSION_S = 4.0
 """Sessions of the replicas: how soon another takes over from one that was killed."""
-_ZKCLI_S = 30.0
+_ZKCLI_S = 120.0
 
 T = TypeVar("T")
 Spec = dict[str, Any]

@@ -18,6 +18,7 @@ from reconciler.app.demo.rows import JOB_FILE, REPOSITORY, Feeder, Sink, compare
 from reconciler.app.demo.story import DemoFailed, poll
 from reconciler.model.record import Lifecycle, Record
 from reconciler.model.status import Status
+from tests.integration.jobs.receiver import Receiver
 
 WAIT_S = 180.0
 EXAMPLES = REPOSITORY / "examples"
@@ -43,6 +44,15 @@ class Job:
         self.view = JobView(self.installation, self.name)
         self.sink = Sink(self.feeder.output)
 
+    @property
+    def mood(self) -> Path:
+        return self.feeder.input.parent / "mood"
+
+    def behave(self, how: str) -> None:
+        """From the next row on (Faulty.java)."""
+        self.mood.with_suffix(".new").write_text(how, encoding="utf-8")
+        self.mood.with_suffix(".new").rename(self.mood)
+
     def put(self, section: str = "", **fields: object) -> None:
         """Apply the spec, with these fields of a section (or of the top) changed from now on."""
         target = self.wanted.setdefault(section, {}) if section else self.wanted
@@ -66,6 +76,16 @@ class Job:
             return status
 
         found: Status = self.until(f"generation {generation} runs", look)
+        return found
+
+    def runs_anew(self, than: Status) -> Status:
+        """It runs, in whatever generation comes after this one."""
+
+        def look() -> Status | None:
+            status = self.view.running()
+            return status if status is not None and status.generation > than.generation else None
+
+        found: Status = self.until(f"a generation after {than.generation} runs", look)
         return found
 
     def record(self) -> Record:
@@ -106,6 +126,11 @@ class Job:
         ours = f"{self.name}.{self.record().uid}.{generation}."
         return [path for path in self.view.sandboxes() if path.parts[-3].startswith(ours)]
 
+    def told(self, code: str) -> int:
+        """How often its history has this reason code."""
+        events = self.installation.store.load_events(self.name)
+        return sum(event.count for event in events if event.code == code)
+
     def say(self) -> None:
         print("\n".join(report.lines(self.installation, self.name)))
 
@@ -116,6 +141,7 @@ class World:
 
     installation: Installation
     directory: Path
+    receiver: Receiver
     jobs: list[Job] = field(default_factory=list)
 
     def job(self, name: str, job: Fields, **top: Any) -> Job:
@@ -146,6 +172,14 @@ class World:
         jar = self.jar(EXAMPLES / "jar" / "EvenIds.java", self.installation.flink.home)
         made = self.job(name, {"type": "jar", "uri": jar.as_uri()}, **top)
         made.wanted["job"]["args"] = ["--input", str(made.feeder.input), "--output", str(made.feeder.output)]
+        return made
+
+    def faulty(self, name: str, *more: str, **top: Any) -> Job:
+        """A job that behaves as the file `mood` of its directory says; see Faulty.java."""
+        jar = self.jar(Path(__file__).parent / "Faulty.java", self.installation.flink.home)
+        made = self.job(name, {"type": "jar", "uri": jar.as_uri()}, **top)
+        io = ["--input", str(made.feeder.input), "--output", str(made.feeder.output)]
+        made.wanted["job"]["args"] = [*io, "--mood", str(made.mood), *more]
         return made
 
     def jar(self, source: Path, flink_home: Path) -> Path:
@@ -193,14 +227,25 @@ def distributions(stack: LocalStack, directory: Path) -> Mapping[str, Mapping[st
 
 
 @pytest.fixture(scope="package")
-def world(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def receiver() -> Iterator[Receiver]:
+    """Where the installation sends its events."""
+    made = Receiver()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="package")
+def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One replica that leads: failover is tested elsewhere."""
     directory = tmp_path_factory.mktemp("jobs")
-    settings = distributions(stack, directory)
+    settings = {
+        **distributions(stack, directory),
+        "notifications.webhook": {"url": f"{receiver.url}/events"},
+    }
     with Installation(
         stack, directory, root="/weir-jobs", replicas=1, prefix="jobs-replica", settings=settings
     ) as installation:
-        made = World(installation, directory)
+        made = World(installation, directory, receiver)
         try:
             installation.start()
             poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)
