@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from reconciler.app.api.live import changes
+from reconciler.app.api.live import Lines, changes
 from reconciler.model.status import LeaderInfo
 from tests.unit.api.conftest import Site
 
@@ -159,11 +159,12 @@ def test_targets_are_what_prometheus_expects(leading: Site) -> None:
 
 def test_live_tells_every_job_first_and_then_only_what_changed(leading: Site) -> None:
     sent: dict[str, str] = {}
+    lines = Lines()
 
     def told() -> list[str]:
         published = leading.monitor.current()
         assert published is not None
-        return changes(published, sent)
+        return changes(lines.of(published), sent)
 
     assert [line.splitlines()[0] for line in told()] == ["event: job"]
     leading.let_pass(5)
