@@ -12,8 +12,9 @@ measured, and one that is slow is named in the log.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Thread
+from typing import TypeVar
 
 import structlog
 
@@ -23,6 +24,8 @@ from reconciler.model.resources import Candidate, PlacementStrategy, TaskRequest
 from reconciler.model.spec import Restart
 
 log = structlog.get_logger("weir.plugins")
+
+T = TypeVar("T")
 
 LIMIT_S = 0.5
 REST_S = 600.0
@@ -34,30 +37,29 @@ class StrategyTimedOut(Exception):
     """The strategy did not answer in time, now or a short while ago."""
 
 
-class BoundedRestart:
-    """A restart strategy that cannot hold up the loop."""
+class Bounded:
+    """Asks on a thread of its own, for a limited time; who was stuck once is not asked again for a while."""
 
-    def __init__(self, name: str, strategy: RestartStrategy, limit_s: float = LIMIT_S, rest_s: float = REST_S) -> None:
+    def __init__(self, name: str, limit_s: float = LIMIT_S, rest_s: float = REST_S) -> None:
         self._name = name
-        self._strategy = strategy
         self._limit_s = limit_s
         self._rest_s = rest_s
         self._rests_until = float("-inf")
 
-    def delay(self, config: Restart, restarts: Restarts, now: float, seed: str) -> float | None:
-        """What the strategy answers. Raises what it raises, and `StrategyTimedOut`."""
+    def ask(self, call: Callable[[], T]) -> T:
+        """What `call` answers. Raises what it raises, and `StrategyTimedOut`."""
         if time.monotonic() < self._rests_until:
             raise StrategyTimedOut(f"did not answer within {self._limit_s:g} s")
-        answers: list[float | None] = []
+        answers: list[T] = []
         errors: list[BaseException] = []
 
-        def ask() -> None:
+        def asked() -> None:
             try:
-                answers.append(self._strategy.delay(config, restarts, now, seed))
+                answers.append(call())
             except BaseException as error:
                 errors.append(error)
 
-        thread = Thread(target=ask, name=f"plugin-{self._name}", daemon=True)
+        thread = Thread(target=asked, name=f"plugin-{self._name}", daemon=True)
         thread.start()
         thread.join(self._limit_s)
         if errors:
@@ -67,6 +69,18 @@ class BoundedRestart:
         self._rests_until = time.monotonic() + self._rest_s
         log.error("plugin.stuck", plugin=self._name, limit_s=self._limit_s, not_asked_for_s=self._rest_s)
         raise StrategyTimedOut(f"did not answer within {self._limit_s:g} s")
+
+
+class BoundedRestart:
+    """A restart strategy that cannot hold up the loop."""
+
+    def __init__(self, name: str, strategy: RestartStrategy, limit_s: float = LIMIT_S, rest_s: float = REST_S) -> None:
+        self._strategy = strategy
+        self._bounded = Bounded(name, limit_s, rest_s)
+
+    def delay(self, config: Restart, restarts: Restarts, now: float, seed: str) -> float | None:
+        """What the strategy answers. Raises what it raises, and `StrategyTimedOut`."""
+        return self._bounded.ask(lambda: self._strategy.delay(config, restarts, now, seed))
 
 
 class TimedPlacement:

@@ -21,6 +21,7 @@ log = structlog.get_logger("weir.plugins")
 RESTART = "weir.restart"
 PLACEMENT = "weir.placement"
 NOTIFICATION = "weir.notification"
+RETRY = "weir.retry"
 OWN = "weir"
 
 _METHOD: Mapping[str, str] = {RESTART: "delay", PLACEMENT: "rank"}

@@ -29,6 +29,7 @@ from reconciler.model.decision import (
 )
 from reconciler.model.events import EffectDone, Event, RestoreFound
 from reconciler.model.policy import Policy
+from reconciler.model.retry import Failure
 from reconciler.ports import Cluster, Flink, FlinkRefused, FlinkTarget, PortError, Trigger
 from reconciler.report import job_manager_url
 
@@ -58,8 +59,10 @@ class Effects:
         self._flink = flink
         self._policy = policy
         self._submit = submit
-        self._in_flight: dict[str, float] = {}
-        """Key of each call that is under way, and how long its key rests after it."""
+        self._in_flight: dict[str, tuple[str, float]] = {}
+        """Key of each call that is under way: its target, and how long its key rests after it."""
+        self._failures: dict[str, int] = {}
+        """How often in a row the call of a key failed."""
         self._not_before: dict[str, float] = {}
 
     def release(self, entry: JobEntry, effects: Sequence[Effect], now: float) -> float | None:
@@ -76,18 +79,30 @@ class Effects:
             if due > now:
                 again.append(due)
                 continue
-            self._in_flight[effect.key] = self._pause_after(effect)
             lane, work = call
+            self._in_flight[effect.key] = lane, self._pause_after(effect)
             generation = entry.record.generation.number if entry.record and entry.record.generation else None
             log.info("effect.released", job=entry.name, generation=generation, effect=effect.key)
             self._submit(lane, partial(_run, entry.name, effect.key, work))
         return min(again, default=None)
 
-    def done(self, key: str, now: float) -> None:
+    def done(self, key: str, now: float, error: str | None = None) -> None:
         """A call ended, well or not; its effect shows in what is observed next."""
-        self._not_before[key] = now + self._in_flight.pop(key, PAUSE_S)
+        target, pause = self._in_flight.pop(key, ("", PAUSE_S))
+        self._not_before[key] = now + (pause if error is None else self._after_failure(target, key, error, pause))
+        if error is None:
+            self._failures.pop(key, None)
         if len(self._not_before) > 4096:
             self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+            self._failures = {key: count for key, count in self._failures.items() if key in self._not_before}
+
+    def _after_failure(self, target: str, key: str, error: str, pause: float) -> float:
+        """As the retry policy for the target says, if there is one."""
+        attempt = self._failures[key] = self._failures.get(key, 0) + 1
+        if self._policy.retries is None:
+            return pause
+        chosen = self._policy.retries.delay(Failure(target, key.partition("/")[0], attempt, key, error))
+        return pause if chosen is None else chosen
 
     def _pause_after(self, effect: Effect) -> float:
         match effect:

@@ -79,6 +79,8 @@ class JobEntry:
     status: Status | None = None
     status_at: float = float("-inf")
     polling: bool = False
+    unclear: int = 0
+    """Writes in a row of which nobody knew whether they were applied."""
 
     def desired(self) -> Desired:
         if self.gone:

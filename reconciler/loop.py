@@ -31,6 +31,7 @@ from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
 from reconciler.model.resources import Assignment, Offer
+from reconciler.model.retry import Failure
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
 from reconciler.placing import Placer
@@ -176,13 +177,13 @@ class Loop:
         self._poller.plan(entry)
 
     def _on_restore(self, event: ev.RestoreFound) -> None:
-        self._effects.done(event.key, self._now())
+        self._effects.done(event.key, self._now(), None if event.view.answered else event.view.error or "no answer")
         if event.job in self.jobs:
             self.jobs[event.job].restore = event.view
             self._dirty.add(event.job)
 
     def _on_effect_done(self, event: ev.EffectDone) -> None:
-        self._effects.done(event.key, self._now())
+        self._effects.done(event.key, self._now(), event.error)
         entry = self.jobs.get(event.job)
         if event.error is not None:
             log.warning("effect.failed", job=event.job, effect=event.key, error=event.error)
@@ -349,6 +350,7 @@ class Loop:
         if event.error is not None:
             self._on_unclear(entry, pending, event)
             return
+        entry.unclear = 0
         self._dirty.add(entry.name)
         if pending.record_written:
             entry.adopt(pending.record, event.version)
@@ -375,7 +377,15 @@ class Loop:
             self._takeover.ask_about(entry)
         else:
             entry.stale = True
-        self._timers.set_earlier(f"job/{entry.name}", self._now() + RETRY_S)
+        entry.unclear += 1
+        self._timers.set_earlier(f"job/{entry.name}", self._now() + self._retry_after(entry, event.error or ""))
+
+    def _retry_after(self, entry: JobEntry, error: str) -> float:
+        """Seconds until a job whose write is unclear is looked at again."""
+        retries = self._parts.policy.retries
+        failure = Failure("zookeeper", "commit", entry.unclear, entry.name, error)
+        chosen = retries.delay(failure) if retries is not None else None
+        return RETRY_S if chosen is None else chosen
 
     def _release(self, entry: JobEntry, pending: Pending) -> None:
         """What was decided is persisted: now, and only now, the world is told (S4)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,8 @@ class MesosConfig:
     missed_heartbeats: int = 5
     backoff_first_s: float = 0.1
     backoff_max_s: float = 15.0
+    resubscribe_after: Callable[[int, str], float | None] | None = None
+    """(failures in a row, seed) -> seconds, never more than `backoff_max_s`; None: the back-off of these settings."""
 
     def __post_init__(self) -> None:
         if self.failover_timeout_s < MIN_FAILOVER_TIMEOUT_S:

@@ -62,6 +62,10 @@ class Stream(Connection):  # type: ignore[misc]
 
 def backoff(config: MesosConfig, failures: int, *salt: object) -> float:
     """Seconds before the next attempt: exponential, jittered by a hash, bounded (fault 30)."""
+    seed = "/".join(str(part) for part in salt)
+    chosen = config.resubscribe_after(failures, seed) if config.resubscribe_after is not None else None
+    if chosen is not None:
+        return min(chosen, config.backoff_max_s)
     step = min(config.backoff_max_s, config.backoff_first_s * 2.0 ** min(failures - 1, 30))
     return step * (0.5 + 0.5 * ids.fraction("mesos.backoff", failures, *salt))
 

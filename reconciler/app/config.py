@@ -136,6 +136,8 @@ class Config(_Section):
     log: Log = Log()
     jobs: Jobs = Jobs()
     api: Api = Api()
+    retry: dict[str, dict[str, str]] = {}
+    """By target (flink, mesos, zookeeper): `policy`, a plugin, and its settings."""
     notifications: dict[str, dict[str, str]] = {}
     """By notification plugin: its options. None by default; events are in ZooKeeper and in the log anyway."""
 

@@ -33,7 +33,7 @@ from integration.mesos.detector import detector_for
 from integration.mesos.driver import MesosCluster
 from integration.mesos.inventory import Inventory
 from integration.mesos.sandbox import SandboxFiles
-from plugins import notify, registry
+from plugins import notify, registry, retries
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.api.server import OFF, ApiServer
 from reconciler.app.api.tokens import Tokens
@@ -45,6 +45,7 @@ from reconciler.leadership import contend, drive
 from reconciler.loop import Loop
 from reconciler.model.events import Event
 from reconciler.model.policy import Policy
+from reconciler.model.retry import Failure
 from reconciler.model.spec_parse import SpecLimits
 from reconciler.model.status import LeaderInfo
 from reconciler.parts import Parts
@@ -162,9 +163,10 @@ class Replica:
         self._placement = registry.load(registry.PLACEMENT)
         self._monitor = Monitor()
         try:
+            self._retries = retries.build(self._config.retry)
             self._notifier = notify.build(self._config.notifications)
         except registry.PluginError as error:
-            raise ConfigError(f"configuration: notifications: {error}") from None
+            raise ConfigError(f"configuration: {error}") from None
         settings = self._config.api
         self._api = ApiServer(settings, self._application) if settings.listen != OFF else None
         self._tokens = Tokens(settings.tokens_file, anonymous_read=settings.anonymous_read)
@@ -233,6 +235,7 @@ class Replica:
         policy = Policy(
             storage=self._checked.storage,
             restart_strategies=self._restart,
+            retries=self._retries,
             lost_grace_s=jobs.lost_grace_s,
         )
         admission = Admission(limits, checks)
@@ -273,6 +276,9 @@ class Replica:
             secure=(self._config.api.advertise or "").startswith("https:"),
         )
 
+    def _resubscribe_after(self, failures: int, seed: str) -> float | None:
+        return self._retries.delay(Failure("mesos", "subscribe", failures, seed))
+
     def _mesos_config(self) -> MesosConfig:
         mesos = self._config.mesos
         secret = None
@@ -286,6 +292,7 @@ class Replica:
             name=mesos.framework_name,
             roles=tuple(mesos.roles),
             gpus=mesos.gpus,
+            resubscribe_after=self._resubscribe_after,
             principal=mesos.principal,
             secret=secret,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.model.record import Restarts
+from reconciler.model.retry import Retries
 from reconciler.model.spec import Restart
 
 
@@ -34,6 +35,8 @@ class Policy:
     """How long a process may be silent before we say that we cannot see it, and ask Mesos about it."""
     lost_grace_s: float = 10.0
     """How long an unreachable TaskManager is waited for before it is replaced."""
+    retries: Retries | None = None
+    """How soon calls that failed are made again, where an administrator has chosen that."""
     kill_retry_s: float = 10.0
     kill_grace_s: float = 10.0
     stop_patience_s: float = 60.0

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from plugins import retries
 from reconciler.model.events import (
     AgentLost,
     Disconnected,
@@ -17,6 +18,7 @@ from reconciler.model.events import (
 )
 from reconciler.model.observation import TaskState
 from reconciler.model.resources import TaskInfo
+from reconciler.model.retry import Failure
 from reconciler.ports import ClusterUnavailable
 
 pytestmark = pytest.mark.stack
@@ -197,3 +199,19 @@ def await_another_leader(stack, scheduler, old):
         return all(m.up for m in masters) and [m.name for m in masters if m.leading] not in ([], [old.name])
 
     scheduler.wait(settled)
+
+
+def test_a_retry_policy_says_when_the_next_master_is_tried(stack, scheduler_on):
+    chosen = retries.build({"mesos": {"policy": "fixed", "delay": "200ms"}})
+    asked = []
+
+    def after(failures, seed):
+        asked.append((failures, chosen.delay(Failure("mesos", "subscribe", failures, seed))))
+        return asked[-1][1]
+
+    masters = [f"{master.address[0]}:{master.address[1]}" for master in stack.masters()]
+    scheduler = scheduler_on(",".join(["127.0.0.1:1", *masters]), resubscribe_after=after)
+
+    assert scheduler.offer()
+    assert asked[0][0] == 1
+    assert all(0.2 <= delay <= 0.22 for _, delay in asked)

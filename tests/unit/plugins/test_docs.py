@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from plugins import registry
+from plugins import registry, retries
 from plugins.notify import build
 from plugins.registry import PluginError
 from reconciler.model.constraints import Operator, parse
+from reconciler.model.retry import TARGETS, Failure
 from reconciler.model.status import JobEvent
 
 TEXT = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()
@@ -33,7 +34,7 @@ def ran() -> dict[str, Any]:
 
 
 def test_the_python_examples_run(ran: dict[str, Any]) -> None:
-    assert {"LinearDelay", "PreferAttribute", "ToFile"} <= set(ran)
+    assert {"LinearDelay", "PreferAttribute", "Patient", "ToFile"} <= set(ran)
 
 
 def test_the_notification_example_writes(ran: dict[str, Any], tmp_path: Path) -> None:
@@ -55,6 +56,13 @@ def test_the_configuration_example_is_accepted() -> None:
         except PluginError as error:
             pytest.fail(str(error))
     assert configured
+
+
+def test_the_retry_example_is_accepted() -> None:
+    (configured,) = [tomllib.loads(block)["retry"] for block in blocks("toml") if "[retry" in block]
+
+    assert set(configured) == set(TARGETS)
+    assert retries.build(configured).delay(Failure("mesos", "kill", 1, "kill/x")) is not None
 
 
 def test_the_constraints_example_is_accepted() -> None:

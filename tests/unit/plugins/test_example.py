@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from plugins import registry
+from plugins import registry, retries
 from plugins.guard import BoundedRestart, TimedPlacement
 from reconciler.model.observation import TaskState
 from reconciler.model.policy import Policy
 from reconciler.model.record import Role
+from reconciler.model.retry import Failure
 from reconciler.model.spec_parse import SpecLimits, parse_spec
 from reconciler.place import place
 from tests.unit.decide.scenario import Scenario, spec
@@ -108,6 +109,16 @@ def test_the_placement_strategy_of_the_package_decides(installed: None) -> None:
 
     assert [each.agent_id for each in outcome.assignments] == ["a2", "a2", "a1"]
     assert outcome.problems == {}
+
+
+def test_the_retry_policy_of_the_package_decides(installed: None) -> None:
+    found = retries.build({"flink": {"policy": "patient", "step": "2"}})
+
+    first, second = (found.delay(Failure("flink", "stop", attempt, "stop/1")) for attempt in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert 2 <= first < 4 <= second < 6
+    assert found.delay(Failure("flink", "stop", 1, "stop/1", "Access Denied")) == retries.LONGEST_S
 
 
 def test_the_spec_of_the_readme_is_accepted_where_the_package_is_installed(installed: None) -> None:

@@ -1,0 +1,1 @@
+"""How soon a call that failed is made again."""
