@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from integration.local.artefacts import MESOS_VERSION
 from integration.local.config import LocalConfig
@@ -14,6 +15,10 @@ from integration.local.errors import LocalStackError
 from integration.local.flink_dist import DEFAULT_SERIES, resolve
 from integration.local.packages import find_java
 from integration.local.stack import LocalStack
+
+# How long an example takes says something about the machine only.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 _STACK = pytest.StashKey[LocalStack]()
 _VERSIONS = pytest.StashKey[dict[str, str]]()
