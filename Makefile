@@ -59,8 +59,8 @@ chaos: setup ## Faults on the real stack, by a seed: MINUTES=… SEED=…; rows 
 
 N ?= 200
 SEED_BASE ?= 1
-simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one
-	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE))
+simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one, SESSION=1 with a session
+	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE)) $(if $(SESSION),--session)
 
 schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the spec reference again
 	@$(BIN)/python -m state.schemas docs/schemas

@@ -18,7 +18,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from reconciler import decide_disposal, decide_ending, decide_health, decide_running, decide_tasks, lifecycle
+from reconciler import (
+    decide_disposal,
+    decide_ending,
+    decide_health,
+    decide_running,
+    decide_session,
+    decide_tasks,
+    lifecycle,
+)
 from reconciler.model import ids
 from reconciler.model.decision import Decision, Desired
 from reconciler.model.observation import Observation
@@ -48,7 +56,10 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
         return turn.decision()
     decide_tasks.absorb_deaths(turn)
     _take_up_spec(turn)
-    if record.generation is not None and record.generation.ending is not None:
+    ending = record.generation is not None and record.generation.ending is not None
+    if ending and turn.generation.spec.is_session:
+        decide_session.follow(turn)
+    elif ending:
         decide_ending.follow(turn)
     else:
         _converge(turn)
@@ -97,7 +108,9 @@ def _take_up_spec(turn: Turn) -> None:
 
 
 def _converge(turn: Turn) -> None:
-    if turn.record.lifecycle is Lifecycle.DELETING:
+    if turn.spec.is_session:
+        decide_session.converge(turn)
+    elif turn.record.lifecycle is Lifecycle.DELETING:
         decide_ending.begin_delete(turn)
     elif turn.record.generation is None:
         decide_running.start_or_rest(turn)

@@ -13,7 +13,14 @@ to its end; then the *latest* spec starts (fault 48).
 
 from __future__ import annotations
 
-from reconciler import decide_health, decide_restore, decide_running, decide_snapshots, decide_tasks
+from reconciler import (
+    decide_health,
+    decide_restore,
+    decide_running,
+    decide_session_job,
+    decide_snapshots,
+    decide_tasks,
+)
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.decision import CancelJob, StopWithSavepoint
@@ -41,11 +48,15 @@ def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = No
     how = {
         EndMode.SAVEPOINT: "stopping with a savepoint",
         EndMode.CANCEL: "cancelling",
-        EndMode.KILL: "killing its JobManagers, keeping the checkpoints",
+        EndMode.KILL: f"{_killing(turn)}, keeping the checkpoints",
         EndMode.NONE: "its job has ended",
     }[mode]
     turn.event(f"{reason.value}_BEGUN", f"generation {turn.generation.number}: {how}; {because}")
     follow(turn)
+
+
+def _killing(turn: Turn) -> str:
+    return "cancelling" if turn.generation.session is not None else "killing its JobManagers"
 
 
 def note_delete(turn: Turn) -> None:
@@ -53,7 +64,8 @@ def note_delete(turn: Turn) -> None:
     if turn.record.lifecycle is not Lifecycle.DELETING:
         turn.update(lifecycle=Lifecycle.DELETING)
         turn.unblock()
-        turn.event("DELETING", f"the desired state is gone; onDelete is {turn.spec.on_delete}")
+        how = "waiting for its jobs" if turn.spec.is_session else f"onDelete is {turn.spec.on_delete}"
+        turn.event("DELETING", f"the desired state is gone; {how}")
 
 
 def begin_delete(turn: Turn) -> None:
@@ -66,7 +78,7 @@ def begin_delete(turn: Turn) -> None:
         turn.update(generation=None, tasks=(), retired=())
         return
     if turn.generation.terminal is not None:
-        _forget_generation(turn)
+        forget_generation(turn)
         turn.wait("deleting; waiting until its tasks have ended")
         return
     begin(turn, EndReason.DELETE, f"onDelete is {turn.spec.on_delete}")
@@ -106,7 +118,10 @@ def follow(turn: Turn) -> None:
     """Go on with the ending that the record names."""
     flink = turn.flink()
     decide_snapshots.note_completed(turn, flink)
-    _note_terminal(turn, flink)
+    if turn.generation.session is not None:
+        decide_session_job.note_end(turn, flink)
+    else:
+        _note_terminal(turn, flink)
     operation = _operation(turn, flink)
     if operation is not None and operation.path is not None:
         decide_snapshots.remember(turn, operation, turn.ending.trigger_id, turn.ending.reason.value.lower(), flink)
@@ -137,12 +152,17 @@ def _operation(turn: Turn, flink: FlinkObservation | None) -> Operation | None:
 
 def _ended(turn: Turn) -> bool:
     """S1: globally terminal and persisted with this very decision, or every JobManager known dead."""
+    if turn.generation.session is not None:
+        return turn.generation.terminal is not None
     return turn.generation.terminal is not None or not turn.tasks(Role.JOB_MANAGER)
 
 
 def _drive(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> None:
     ending = turn.ending
-    if ending.mode is EndMode.KILL:
+    terminal = flink is not None and flink.job_state is not None and flink.job_state.terminal
+    if turn.generation.session is not None and (terminal or ending.mode is not EndMode.SAVEPOINT):
+        decide_session_job.cancel(turn, flink)
+    elif ending.mode is EndMode.KILL:
         decide_tasks.kill_generation(turn, "ending the generation, its checkpoints stay")
         turn.wait(_waiting_for_death(turn))
     elif ending.mode is EndMode.CANCEL:
@@ -263,7 +283,7 @@ def _retry_stop(turn: Turn, error: str) -> None:
 def _no_longer_wanted(turn: Turn) -> bool:
     if turn.deletion_wanted:
         return True  # `onDelete` decides how it ends, not the mode of an upgrade that nobody waits for
-    if turn.spec.job.state == "suspended":
+    if turn.spec.job.state == "suspended" or decide_session_job.session_ends(turn):
         return False
     return diff_class(turn.generation.spec, turn.target) <= DiffClass.IGNORE
 
@@ -274,8 +294,12 @@ def _no_longer_wanted(turn: Turn) -> bool:
 def _finish(turn: Turn) -> None:
     """The old generation has ended and its restore point is in the record: what comes next may start."""
     old, restore, reason = turn.generation, turn.ending.restore, turn.ending.reason
+    starts = turn.spec.job.state == "running" and reason is not EndReason.DELETE and not turn.deletion_wanted
+    if starts and turn.target.in_session and decide_session_job.session_to_start_in(turn) is None:
+        decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
+        return
     turn.event(f"{reason.value}_ENDED", f"generation {turn.generation.number} ended: {_origin(restore)}")
-    _forget_generation(turn)
+    forget_generation(turn)
     if reason is EndReason.DELETE or turn.deletion_wanted:
         turn.update(lifecycle=Lifecycle.DELETING)
         turn.wait("deleting; waiting until its tasks have ended")
@@ -293,7 +317,7 @@ def _origin(restore: Snapshot | None) -> str:
     return f"its state is {restore.path}" if restore else "it leaves no state"
 
 
-def _forget_generation(turn: Turn) -> None:
+def forget_generation(turn: Turn) -> None:
     decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
     retire(turn)
     pending = turn.record.savepoint
@@ -305,6 +329,8 @@ def _forget_generation(turn: Turn) -> None:
 def retire(turn: Turn) -> None:
     """Remember the generation until its HA data and job result can be removed."""
     generation = turn.generation
+    if generation.session is not None:
+        return  # its HA data is Flink's to clean up, and its result goes with the session's generation
     if all(old.number != generation.number for old in turn.record.retired) and (
         generation.job_id not in turn.seen.cleaned
     ):

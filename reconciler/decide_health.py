@@ -56,8 +56,10 @@ def _restarts_within(samples: Sequence[tuple[float, int]], start: float) -> int:
 
 def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
     """A TaskManager that runs, but is not registered with the JobManager for a launch time-out, is replaced."""
-    if flink is None or flink.job_state in (None, JobState.INITIALIZING):
+    if flink is None or flink.job_state is JobState.INITIALIZING:
         return  # it does not say yet which TaskManagers it has
+    if flink.job_state is None and not turn.generation.spec.is_session:
+        return
     timeout = turn.generation.spec.health.launch_timeout
     for task in turn.tasks(Role.TASK_MANAGER):
         seen, since = turn.task_seen(task), turn.seen.unregistered_since.get(task.task_id or "")

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from reconciler import decide_ending, decide_health, decide_scaling, decide_snapshots, decide_tasks
+from reconciler import (
+    decide_ending,
+    decide_health,
+    decide_scaling,
+    decide_session_job,
+    decide_snapshots,
+    decide_tasks,
+)
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model import ids
 from reconciler.model.observation import FlinkObservation, JobState
@@ -30,6 +37,8 @@ def start_or_rest(turn: Turn) -> None:
     if turn.record.blocked is not None:
         turn.wait(turn.record.blocked_why)
         return
+    if turn.target.in_session and decide_session_job.session_to_start_in(turn) is None:
+        return
     if turn.record.next_generation == 1 and turn.spec.job.initial_savepoint_path is not None:
         initial = Snapshot(SnapshotKind.SAVEPOINT, turn.spec.job.initial_savepoint_path, 0, reason="initial")
         start_generation(turn, initial)
@@ -38,17 +47,23 @@ def start_or_rest(turn: Turn) -> None:
 
 
 def start_generation(turn: Turn, restore: Snapshot | None, rollback: bool = False) -> None:
-    """Open the next generation from one explicit restore point; its tasks are wanted from now on."""
+    """Open the next generation from one explicit restore point; its tasks are wanted from now on.
+
+    One of a session job takes the session's cluster id; the caller knows that the session takes it.
+    """
     record = turn.record
     number = record.next_generation
+    session = decide_session_job.session_to_start_in(turn) if turn.target.in_session else None
+    owner = (session.name, session.uid, session.generation) if session else (record.name, record.uid, number)
     generation = Generation(
         number,
         turn.target,
         ids.flink_job_id(record.uid, number),
-        ids.cluster_id(record.name, record.uid, number),
+        ids.cluster_id(*owner),
         turn.now,
         restore,
         rollback=rollback and turn.target != turn.spec,
+        session=session,
     )
     turn.update(generation=generation, next_generation=number + 1, resume=None)
     origin = f"from {restore.path}" if restore else "without a restore point"
@@ -68,9 +83,11 @@ def keep(turn: Turn) -> None:
         return
     if flink is not None:
         _take_note(turn, flink)
-        if flink.job_state is not None and flink.job_state.terminal:
-            _ended_by_itself(turn, flink)
+        if flink.job_state is not None and flink.job_state.terminal and generation.session is None:
+            ended_by_itself(turn, flink.job_state, flink.failure)
             return
+    if generation.session is not None and decide_session_job.keep(turn, flink):
+        return
     decide_snapshots.note_completed(turn, flink)
     decide_snapshots.clean_up(turn, flink)
     if _leave_for_spec(turn, flink):
@@ -88,7 +105,10 @@ def keep(turn: Turn) -> None:
     if turn.generation.terminal is not None:  # the job result store told of an end that nobody saw
         _at_rest(turn)
         return
-    _reopen_without_ha(turn)
+    if generation.session is not None:
+        decide_session_job.submit(turn, flink)
+    else:
+        _reopen_without_ha(turn)
     _say_what_is_awaited(turn, flink)
 
 
@@ -120,7 +140,9 @@ def _leave_for_spec(turn: Turn, flink: FlinkObservation | None) -> bool:
 def _take_note(turn: Turn, flink: FlinkObservation) -> None:
     """Persist what a later decision, perhaps another leader's, must know about this generation."""
     generation = turn.generation
-    completed = flink.completed_checkpoints > 0 or flink.latest_checkpoint_path is not None
+    # A job that failed because a checkpoint of its own is gone had one, even if nobody saw it complete.
+    missed = flink.failure is not None and f"/{generation.job_id}/chk-" in flink.failure
+    completed = flink.completed_checkpoints > 0 or flink.latest_checkpoint_path is not None or missed
     if completed and not generation.checkpointed:
         turn.update_generation(checkpointed=True)
     if flink.job_state is JobState.RUNNING and flink.vertices_running:
@@ -131,15 +153,14 @@ def _take_note(turn: Turn, flink: FlinkObservation) -> None:
         turn.update_generation(running_since=None)
 
 
-def _ended_by_itself(turn: Turn, flink: FlinkObservation) -> None:
-    assert flink.job_state is not None
-    state = flink.job_state
+def ended_by_itself(turn: Turn, state: JobState, failure: str | None) -> None:
+    """The job is globally terminal, and nobody asked for it."""
     turn.update_generation(terminal=state.value, running_since=None)
     if state is JobState.FINISHED:
         turn.event("FINISHED", f"generation {turn.generation.number} finished; its resources are given back")
         _at_rest(turn)
         return
-    said = f"the job is {state.value}" + (f": {flink.failure}" if flink.failure else "")
+    said = f"the job is {state.value}" + (f": {failure}" if failure else "")
     turn.event("JOB_FAILED" if state is JobState.FAILED else "JOB_CANCELED", said[:1000], warning=True)
     charge(turn, said)
     _at_rest(turn)
@@ -190,7 +211,8 @@ def checkpointing_on(generation: Generation) -> bool:
 def stable(turn: Turn) -> bool:
     """All vertices RUNNING, with a completed checkpoint if checkpointing is on, for `health.stableAfter`."""
     generation = turn.generation
-    if generation.running_since is None or (checkpointing_on(generation) and not generation.checkpointed):
+    checkpoints = checkpointing_on(generation) and not generation.spec.is_session
+    if generation.running_since is None or (checkpoints and not generation.checkpointed):
         return False
     due = generation.running_since + generation.spec.health.stable_after
     turn.wake(due)
@@ -198,7 +220,7 @@ def stable(turn: Turn) -> bool:
 
 
 def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
-    _say_unplaced(turn)
+    say_unplaced(turn)
     generation = turn.generation
     if flink is None:
         if generation.was_running:
@@ -215,7 +237,7 @@ def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
     turn.wait("running and stable")
 
 
-def _say_unplaced(turn: Turn) -> None:
+def say_unplaced(turn: Turn) -> None:
     unplaced = decide_tasks.unplaced(turn)
     for task in unplaced:
         if task.not_before > turn.now:

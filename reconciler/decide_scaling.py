@@ -24,11 +24,12 @@ def possible(flink: FlinkObservation | None) -> bool:
 def begin(turn: Turn, wanted: JobSpec) -> None:
     """The generation's spec is the wanted one from now on: TaskManagers are added for it."""
     before = turn.generation.spec
+    tasks = "" if wanted.in_session else f"TaskManagers {before.task_managers()} → {wanted.task_managers()}, "
     turn.update_generation(spec=wanted, scaling_since=turn.now, rescaled=True, late=False)
     turn.event(
         "RESCALE_BEGUN",
         f"generation {turn.generation.number}: parallelism {before.job.parallelism} → {wanted.job.parallelism}, "
-        f"TaskManagers {before.task_managers()} → {wanted.task_managers()}, in place",
+        f"{tasks}in place",
     )
 
 

@@ -95,7 +95,7 @@ def ensure(turn: Turn) -> None:
     """Every wanted JobManager and TaskManager of the current generation exists once."""
     spec = turn.generation.spec
     _take_over_idle_index(turn)
-    for role, count in ((Role.JOB_MANAGER, spec.job_manager.replicas), (Role.TASK_MANAGER, spec.task_managers())):
+    for role, count in ((Role.JOB_MANAGER, spec.job_managers()), (Role.TASK_MANAGER, spec.task_managers())):
         tasks = [task for task in turn.tasks(role) if task.kill_since is None]
         for index in range(count):
             _ensure_one(turn, role, index, [task for task in tasks if task.index == index])
@@ -137,6 +137,8 @@ def _may_launch_job_manager(turn: Turn) -> bool:
     generation = turn.generation
     # Beside one that lives, another is a standby: it starts nothing by itself. One that only waits for
     # an offer proves nothing.
+    if generation.spec.is_session:
+        return True  # it has no state; its jobs have, and Flink recovers them
     if generation.job_managers_launched < generation.spec.job_manager.replicas or _job_manager_lives(turn):
         return True
     view = turn.seen.restore
@@ -196,6 +198,7 @@ def find_restore_point(turn: Turn) -> FindRestorePoint:
         checkpoint_dir(turn.policy.storage, record.uid, generation.number),
         _trigger_directory(turn),
         tuple(sorted(paths)),
+        generation.flink_version,
     )
 
 
@@ -258,7 +261,7 @@ def _take_over_idle_index(turn: Turn) -> None:
     would restart the job. A placed task keeps its id, which names the index that it was launched for.
     """
     flink = turn.flink()
-    if flink is None or not flink.vertices_running:
+    if flink is None or not (flink.vertices_running or turn.generation.spec.is_session):
         return
     live = [task for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None]
     busy = [task for task in live if task.task_id in flink.busy_task_managers]

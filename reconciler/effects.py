@@ -20,17 +20,19 @@ from reconciler.model.decision import (
     DisposeSavepoint,
     Effect,
     FindRestorePoint,
+    ForbidJob,
     KillTask,
     ReconcileTask,
     RescaleJob,
     StopWithSavepoint,
+    SubmitJob,
     TriggerSavepoint,
     WakeAt,
 )
 from reconciler.model.events import EffectDone, Event, RestoreFound
 from reconciler.model.policy import Policy
 from reconciler.model.retry import Failure
-from reconciler.ports import Cluster, Flink, FlinkRefused, FlinkTarget, PortError, Trigger
+from reconciler.ports import Cluster, Flink, FlinkRefused, FlinkTarget, PortError, Renderer, Trigger
 from reconciler.report import job_manager_url
 
 log = structlog.get_logger("weir.effects")
@@ -48,15 +50,17 @@ def target_of(entry: JobEntry) -> FlinkTarget | None:
     if record is None or record.generation is None or url is None:
         return None
     generation = record.generation
-    return FlinkTarget(generation.spec.flink_version, url, generation.job_id, generation.cluster_id)
+    shared = generation.session is not None
+    return FlinkTarget(generation.flink_version, url, generation.job_id, generation.cluster_id, shared)
 
 
 class Effects:
     """Keys in flight, and when a key may be used again."""
 
-    def __init__(self, cluster: Cluster, flink: Flink, policy: Policy, submit: Submit) -> None:
+    def __init__(self, cluster: Cluster, flink: Flink, renderer: Renderer, policy: Policy, submit: Submit) -> None:
         self._cluster = cluster
         self._flink = flink
+        self._renderer = renderer
         self._policy = policy
         self._submit = submit
         self._in_flight: dict[str, tuple[str, float]] = {}
@@ -123,6 +127,9 @@ class Effects:
                 return "mesos", partial(self._none, self._cluster.reconcile, [(effect.task_id, effect.agent_id)])
             case FindRestorePoint():
                 return "flink", partial(self._find, entry.name, effect)
+            case ForbidJob():
+                work = partial(self._flink.forbid, effect.job_id, effect.cluster_id, effect.flink_version)
+                return "flink", partial(self._none, work)
             case CleanUpGeneration():
                 return "flink", partial(self._none, self._flink.clean_up, effect.job_id, effect.cluster_id)
             case DiscardSavepoint():
@@ -141,6 +148,11 @@ class Effects:
                 return "flink", partial(self._none, self._flink.dispose, target, effect.path)
             case RescaleJob():
                 return "flink", partial(self._none, self._flink.rescale, target, effect.parallelism)
+            case SubmitJob():
+                assert entry.record is not None
+                assert entry.record.generation is not None
+                submission = self._renderer.submission(entry.record, entry.record.generation)
+                return "flink", partial(self._none, self._flink.submit, target, submission)
             case CancelJob():
                 return "flink", partial(self._none, self._flink.cancel, target)
         return None

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from reconciler.model.decision import Desired, Effect
 from reconciler.model.events import EffectDone, FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
-from reconciler.model.observation import FlinkObservation, Observation, RestoreView, TaskObservation
+from reconciler.model.observation import (
+    FlinkObservation,
+    Observation,
+    Refusal,
+    RestoreView,
+    SessionJob,
+    SessionView,
+    TaskObservation,
+)
 from reconciler.model.record import Lifecycle, Record, Role, Task
 from reconciler.model.resources import PORTS, Sibling, TaskInfo, TaskRequest
 from reconciler.model.status import JobEvent, Status
@@ -74,6 +82,10 @@ class JobEntry:
     unregistered: dict[str, float] = field(default_factory=dict)
     newer_task: str | None = None
     """A live task of this job that its record cannot know: the record was restored from an old backup."""
+    sessions: dict[str, SessionView] = field(default_factory=dict)
+    session_jobs: tuple[SessionJob, ...] = ()
+    submit_refused: Refusal | None = None
+    forbidden: set[str] = field(default_factory=set)
     pending: Pending | None = None
     acknowledge: list[TaskUpdate] = field(default_factory=list)
     status: Status | None = None
@@ -87,14 +99,25 @@ class JobEntry:
             return Desired(self.name, present=False)
         if self.held is not None or self.parsed is None:
             return Desired(self.name, present=True, ref=self.record.seen if self.record else None, held=self.held)
+        spec, error = self.parsed.spec, self.parsed.error
+        if spec is not None and self._another_kind(spec.is_session):
+            # What a session is to its jobs, and what a job is to its state, ends with a delete only.
+            spec, error = None, f"kind: a session cannot become a job nor a job a session; delete {self.name} first"
         return Desired(
             self.name,
             present=True,
             ref=self.parsed.ref,
-            spec=self.parsed.spec,
-            error=self.parsed.error,
+            spec=spec,
+            error=error,
             adopt=self.adopted == self.parsed.ref.czxid,
         )
+
+    def _another_kind(self, is_session: bool) -> bool:
+        record = self.record
+        if record is None or record.spec is None or record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED):
+            return False
+        same_life = self.parsed is not None and self.parsed.ref.czxid in (record.seen.czxid, self.adopted)
+        return same_life and record.spec.is_session != is_session
 
     def observation(self, since: float = 0.0, referenced: frozenset[str] | None = None) -> Observation:
         return Observation(
@@ -112,15 +135,23 @@ class JobEntry:
             flink_restarts=self.flink_restarts,
             newer_task=self.newer_task,
             unregistered_since=self.unregistered,
+            sessions=self.sessions,
+            session_jobs=self.session_jobs,
+            submit_refused=self.submit_refused,
+            forbidden=frozenset(self.forbidden),
         )
 
     def adopt(self, record: Record | None, version: int | None) -> None:
         """This is what is persisted now; observations of tasks that it no longer names are dropped."""
+        before = self.record.generation.job_id if self.record and self.record.generation else None
         self.record, self.version, self.stale = record, version, False
         known = {task.task_id for task in record.tasks if task.task_id} if record else set()
         self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
         self.unanswered &= known
         job_id = record.generation.job_id if record and record.generation else None
+        self.forbidden &= {job_id} if job_id else set()
+        if before != job_id:
+            self.submit_refused = None
         if self.flink is not None and self.flink.job_id != job_id:
             self.forget_flink()
             self.rescale_refused, self.flink_restarts = None, ()
@@ -161,13 +192,19 @@ class JobEntry:
             self.disposed.add(rest)
         elif kind == "rescale" and event.refused:
             self.rescale_refused = event.error
+        elif kind == "submit" and event.refused:
+            self.submit_refused = Refusal(int(rest.rpartition("/")[2]), event.error or "no reason given")
+        elif kind == "forbid" and event.error is None:
+            self.forbidden.add(rest)
         else:
             return False
         return True
 
     def _note_registered(self, seen: FlinkObservation) -> None:
         """Since when this JobManager has not named a TaskManager; another one, also an elected standby, starts anew."""
-        same = self.flink is not None and self.flink.leader_url == seen.leader_url and seen.job_state is not None
+        generation = self.record.generation if self.record else None
+        says = seen.job_state is not None or (generation is not None and generation.spec.is_session)
+        same = self.flink is not None and self.flink.leader_url == seen.leader_url and says
         before = self.unregistered if same else {}
         self.unregistered = {
             task.task_id: before.get(task.task_id, seen.at)

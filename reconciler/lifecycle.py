@@ -49,7 +49,7 @@ def _name_of_running(turn: Turn, generation: Generation) -> Lifecycle:
     if managers and all(seen is not None and seen.state.unclear for seen in managers):
         return Lifecycle.RECONCILING
     since = turn.seen.unreachable_since
-    if since is not None and turn.tasks(Role.JOB_MANAGER):
+    if since is not None and (turn.tasks(Role.JOB_MANAGER) or generation.session is not None):
         # We cannot see it, which is not a death (fault 46).
         if turn.now - since >= turn.policy.silence_s:
             return Lifecycle.RECONCILING

@@ -20,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from reconciler import sessions
 from reconciler.calls import MesosCalls
 from reconciler.clocks import not_ahead
 from reconciler.committing import Committer, Launcher, take_settled
@@ -69,7 +70,7 @@ class Loop:
         submit = parts.runner.submit
         self._calls = MesosCalls(parts.cluster, submit)
         self._offers = OfferBook(OfferCalls(self._calls.decline, self._calls.suppress, self._calls.revive))
-        self._effects = Effects(parts.cluster, parts.flink, parts.policy, submit)
+        self._effects = Effects(parts.cluster, parts.flink, parts.renderer, parts.policy, submit)
         self._desired = DesiredView(parts.store, parts.parse, submit)
         self._takeover = TakeOver(parts.store, parts.cluster, self._calls, lease.fence, self._timers, submit, sink)
         self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
@@ -161,7 +162,7 @@ class Loop:
             if entry.record is not None and not running_job_managers(entry.record, entry.observation()):
                 entry.forget_flink()
         if entry is not None:
-            self._dirty.add(entry.name)
+            self._touch(entry)
 
     def _on_agent_lost(self, event: ev.AgentLost) -> None:
         log.info("agent.lost", agent_id=event.agent_id)
@@ -172,8 +173,11 @@ class Loop:
         if entry is None:
             return
         entry.polling = False
+        answered = entry.flink is not None and entry.unreachable_since is None
         if entry.note_flink(event):
             self._dirty.add(entry.name)
+            if answered != event.observation.reachable:
+                self._touch(entry)
         self._poller.plan(entry)
 
     def _on_restore(self, event: ev.RestoreFound) -> None:
@@ -194,7 +198,7 @@ class Loop:
             self._dirty.add(entry.name)
         elif kind == "accept" and event.error is not None:
             self._takeover.ask_about(entry)
-        elif kind in ("stop", "savepoint", "cancel", "rescale"):
+        elif kind in ("stop", "savepoint", "cancel", "rescale", "submit"):
             self._poller.plan(entry)
 
     def _on_takeover(self, event: ev.RecordsLoaded | ev.FrameworkIdSaved | ev.Subscribed | ev.Disconnected) -> None:
@@ -295,7 +299,13 @@ class Loop:
                 self._on_mistake(entry, error, now)
         self._settle_offers(now)
 
+    def _touch(self, entry: JobEntry) -> None:
+        """It has changed, and so has what its session or its jobs see of it."""
+        self._dirty.add(entry.name)
+        self._dirty |= sessions.related(entry, self.jobs)
+
     def _decide(self, entry: JobEntry, now: float) -> Decision:
+        sessions.look(entry, self.jobs)
         seen = entry.observation(self._takeover.since, referenced(entry, self.jobs))
         decision = decide(entry.desired(), entry.record, seen, now, self._parts.policy)
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
@@ -351,9 +361,9 @@ class Loop:
             self._on_unclear(entry, pending, event)
             return
         entry.unclear = 0
-        self._dirty.add(entry.name)
         if pending.record_written:
             entry.adopt(pending.record, event.version)
+        self._touch(entry)
         entry.status, entry.status_at = pending.status, self._now()
         for told in pending.events:
             log.info("job.event", job=entry.name, code=told.code, message=told.message, generation=told.generation)
@@ -371,6 +381,7 @@ class Loop:
             self._committer.leave_alone(entry, why, self._now())
             return
         entry.status = None
+        self._dirty |= sessions.related(entry, self.jobs)
         if event.reread:
             stored = event.stored
             entry.adopt(not_ahead(stored.record, self._now()) if stored else None, stored.version if stored else None)

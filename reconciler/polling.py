@@ -44,7 +44,13 @@ class Poller:
             triggers.append(Trigger(ending.trigger_id, ending.directory, stop=True))
         if pending is not None:
             triggers.append(Trigger(pending.trigger_id, pending.directory))
-        self._submit("flink", partial(self._observe, entry.name, generation.number, target, triggers))
+        if generation.spec.is_session:
+            self._submit("flink", partial(self._observe_session, entry.name, generation.number, target))
+        else:
+            self._submit("flink", partial(self._observe, entry.name, generation.number, target, triggers))
+
+    def _observe_session(self, job: str, generation: int, target: FlinkTarget) -> Event:
+        return FlinkAnswered(job, generation, self._flink.observe_session(target, self._clock.now()))
 
     def _observe(self, job: str, generation: int, target: FlinkTarget, triggers: list[Trigger]) -> Event:
         return FlinkAnswered(job, generation, self._flink.observe(target, triggers, self._clock.now()))

@@ -212,6 +212,22 @@ class FlinkTarget:
     url: str
     job_id: str
     cluster_id: str
+    shared: bool = False
+    """The JobManager is a session's, which has other jobs too."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSubmission:
+    """What is submitted to a session: a JAR, and how it is run."""
+
+    uri: str
+    entry_class: str | None
+    args: tuple[str, ...]
+    parallelism: int
+    restore: str | None
+    allow_non_restored_state: bool
+    configuration: Mapping[str, str]
+    """Of the job, above that of the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +244,25 @@ class Flink(Protocol):
 
     def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
         """Look at the job. Never raises for an unreachable JobManager: that is an answer."""
+        ...
+
+    def observe_session(self, target: FlinkTarget, now: float) -> FlinkObservation:
+        """Look at a session's JobManager and TaskManagers; `job_state` stays None. Never raises for silence."""
+        ...
+
+    def submit(self, target: FlinkTarget, submission: JobSubmission) -> None:
+        """Submit the target's job to the session. A job id that was accepted before is not an error.
+
+        FlinkRefused when the program itself fails, FlinkUnreachable when nobody knows what came of it.
+        """
+        ...
+
+    def forbid(self, job_id: str, cluster_id: str, version: str) -> None:
+        """Plant a result of the job, so that a submission that is still under way is refused.
+
+        Returns when the result has lain there for longer than a submission takes inside a JobManager and
+        none was accepted; FlinkUnreachable before that, FlinkRefused when the job was accepted after all.
+        """
         ...
 
     def stop_with_savepoint(self, target: FlinkTarget, trigger: Trigger) -> None: ...
@@ -284,3 +319,7 @@ class Renderer(Protocol):
     """Command lines and configuration of Flink processes. Pure: it reads nothing."""
 
     def render(self, record: Record, generation: Generation, task: Task) -> TaskInfo: ...
+
+    def submission(self, record: Record, generation: Generation) -> JobSubmission:
+        """What a job of a session is submitted as."""
+        ...

@@ -30,6 +30,7 @@ def status_of(desired: Desired, record: Record | None, seen: Observation, why: s
     spec = generation.spec if generation else record.spec
     flink = seen.flink if generation and seen.flink and seen.flink.job_id == generation.job_id else None
     newest = record.newest_snapshot()
+    session = generation.session if generation else None
     return Status(
         lifecycle=record.lifecycle.value,
         why=why,
@@ -37,11 +38,13 @@ def status_of(desired: Desired, record: Record | None, seen: Observation, why: s
         accepted=desired.error is None,
         error=error,
         generation=generation.number if generation else record.next_generation - 1,
-        job_id=generation.job_id if generation else None,
+        job_id=generation.job_id if generation and not generation.spec.is_session else None,
         job_state=flink.job_state.value if flink and flink.job_state else None,
         job_manager_url=job_manager_url(record, seen),
-        flink_version=spec.flink_version if spec else None,
-        parallelism=spec.job.parallelism if spec else None,
+        kind=spec.kind if spec else "Application",
+        session=session.name if session else (spec.session if spec else None),
+        flink_version=generation.flink_version if generation else (spec.flink_version or None) if spec else None,
+        parallelism=spec.job.parallelism if spec and not spec.is_session else None,
         tasks=_counts(record, seen),
         task_list=tuple(_task(record, task, seen) for task in record.tasks),
         restarts=record.restarts.total,
@@ -54,6 +57,10 @@ def status_of(desired: Desired, record: Record | None, seen: Observation, why: s
 
 def job_manager_url(record: Record, seen: Observation) -> str | None:
     """REST address of a running JobManager of the current generation: the elected one, else the newest."""
+    session = record.generation.session if record.generation is not None else None
+    if session is not None:
+        view = seen.sessions.get(session.name)
+        return view.url_of(session) if view is not None else None
     tasks = running_job_managers(record, seen)
     return f"http://{tasks[0].address}:{tasks[0].ports[0]}" if tasks else None
 
@@ -91,7 +98,7 @@ def _state(task: Task, seen: Observation) -> TaskState | None:
 
 def _counts(record: Record, seen: Observation) -> TaskCounts | None:
     generation = record.generation
-    if generation is None or generation.terminal is not None:
+    if generation is None or generation.terminal is not None or generation.session is not None:
         return None
     running = dict.fromkeys(Role, 0)
     for task in record.tasks:

@@ -7,20 +7,21 @@ ports are reused, and another JobManager may sit where ours was (fault 52).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 from kazoo.client import KazooClient
 
-from integration.flink import ha, observe, operations, storage
+from integration.flink import ha, observe, operations, session, storage
 from integration.flink.ha import HaData, ZooKeeperSilent
 from integration.flink.observe import Checkpoints
 from integration.flink.rest import NotFound, NotServing, RestClient
 from integration.flink.storage import Storage, Storages
+from integration.flink.versions import flink_version
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
-from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, Trigger
+from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, JobSubmission, Trigger
 
 log = structlog.get_logger()
 
@@ -62,9 +63,18 @@ class FlinkAdapter:
 
     def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
         """Five requests for a healthy job, and one for each trigger that is asked about."""
+        return self._guarded(target, now, lambda leader: self._observe(target, triggers, now, leader))
+
+    def observe_session(self, target: FlinkTarget, now: float) -> FlinkObservation:
+        """Two requests."""
+        return self._guarded(target, now, lambda leader: session.observed(self._rest, target, now, leader))
+
+    def _guarded(
+        self, target: FlinkTarget, now: float, look: Callable[[str | None], FlinkObservation]
+    ) -> FlinkObservation:
         leader = self._leader_url(target)
         try:
-            return self._observe(target, triggers, now, leader)
+            return look(leader)
         except NotServing as error:
             return FlinkObservation(now, reachable=True, leader_url=leader, error=str(error))
         except (FlinkUnreachable, FlinkRefused) as error:
@@ -154,10 +164,9 @@ class FlinkAdapter:
         jobs = observe.listed(self._rest.get(target.url, "/jobs/overview"))
         if target.job_id in jobs:
             return jobs[target.job_id]
-        if jobs:
+        if jobs and not target.shared:
             raise _Stranger(f"{target.url} is the JobManager of another job ({', '.join(sorted(jobs)[:3])})")
-        entries = self._rest.get(target.url, "/jobmanager/config")
-        cluster = next((entry["value"] for entry in entries if entry["key"] == "high-availability.cluster-id"), None)
+        cluster = session.cluster_of(self._rest, target.url)
         if cluster != target.cluster_id:
             raise _Stranger(f"{target.url} is the JobManager of another cluster ({cluster})")
         return None
@@ -228,6 +237,23 @@ class FlinkAdapter:
         self._rest.patch(target.url, f"/jobs/{target.job_id}?mode=cancel")
         log.info("flink.cancel_requested", job_id=target.job_id)
 
+    def submit(self, target: FlinkTarget, submission: JobSubmission) -> None:
+        """Idempotent by job id."""
+        try:
+            if self._state(target) is None:
+                session.submit(self._rest, target, submission)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FlinkUnreachable(f"{target.url} gave an answer that is not Flink's: {error!r}") from error
+
+    def forbid(self, job_id: str, cluster_id: str, version: str) -> None:
+        try:
+            session.plant(self._storage, f"{self._results(cluster_id)}/{job_id}.json", job_id)
+            accepted = self._ha.accepted(cluster_id, job_id, flink_version(version).graphs_node)
+        except (storage.StorageError, ZooKeeperSilent) as error:
+            raise FlinkUnreachable(f"whether {cluster_id} can run job {job_id} is not known: {error}") from error
+        if accepted:
+            raise FlinkRefused(f"{cluster_id} has accepted job {job_id} after all")
+
     def rescale(self, target: FlinkTarget, parallelism: int) -> None:
         self._require_running(target)
         operations.rescale(self._rest, target, parallelism)
@@ -276,6 +302,10 @@ class FlinkAdapter:
 
     def _find(self, what: FindRestorePoint) -> RestoreView:
         self._storage.require_root(self._root)
+        # First of all: what is stored after a job has ended is all that it left.
+        terminal = self._terminal(what.cluster_id, what.job_id)
+        graphs = flink_version(what.flink_version).graphs_node if what.flink_version else None
+        accepted = graphs is not None and self._ha.accepted(what.cluster_id, what.job_id, graphs)
         pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
         own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
         candidates = [storage.newest_checkpoint(self._storage, own)]
@@ -290,7 +320,8 @@ class FlinkAdapter:
             checkpoint_path=newest[1] if newest else None,
             savepoints=saved,
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
-            terminal=self._terminal(what.cluster_id, what.job_id),
+            accepted=accepted,
+            terminal=terminal,
         )
 
     def _own_checkpoint(self, pointer: bytes, directory: str) -> tuple[int, str] | None:

@@ -205,13 +205,9 @@ def high_availability(settings: FlinkSettings, cluster_id: str) -> dict[str, str
 def job_configuration(settings: FlinkSettings, record: Record, generation: Generation) -> dict[str, str]:
     """Keys of the job itself that the operator decides."""
     spec = generation.spec
-    savepoints = spec.snapshots.savepoint_dir or f"{settings.storage.rstrip('/')}/savepoints"
     return {
         "parallelism.default": str(spec.job.parallelism),
-        "execution.checkpointing.dir": ids.checkpoint_dir(settings.storage, record.uid, generation.number),
-        "execution.checkpointing.savepoint-dir": f"{savepoints.rstrip('/')}/{record.uid}/{generation.number}",
-        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-        "execution.state-recovery.claim-mode": "NO_CLAIM",
+        **_snapshots(settings, record, generation),
         # What keeps a JobManager of an ended generation from running its job again (fault 61).
         "job-result-store.delete-on-commit": "false",
         "execution.shutdown-on-application-finish": "false",
@@ -236,6 +232,38 @@ def metrics_reporter(port: str) -> dict[str, str]:
     return {
         f"metrics.reporter.{REPORTER}.factory.class": "org.apache.flink.metrics.prometheus.PrometheusReporterFactory",
         f"metrics.reporter.{REPORTER}.port": port,
+    }
+
+
+def session_configuration(settings: FlinkSettings, record: Record, generation: Generation) -> dict[str, str]:
+    """Keys of a session's JobManager that the operator decides, and what its jobs fall back to."""
+    return {
+        **_snapshots(settings, record, generation),
+        # A job id that was accepted once is refused for as long as the generation lives.
+        "job-result-store.delete-on-commit": "false",
+        "rest.async.store-duration": "1 d",
+        "web.submit.enable": "true",
+    }
+
+
+def submitted_configuration(settings: FlinkSettings, record: Record, generation: Generation) -> dict[str, str]:
+    """The whole configuration of a session job; what it does not say is the session's."""
+    return {
+        "pipeline.name": record.name,
+        "table.exec.uid.generation": "ALWAYS",
+        **generation.spec.flink_configuration,
+        **_snapshots(settings, record, generation),
+    }
+
+
+def _snapshots(settings: FlinkSettings, record: Record, generation: Generation) -> dict[str, str]:
+    """Where the state of one generation of a job goes, and how it is restored."""
+    savepoints = generation.spec.snapshots.savepoint_dir or f"{settings.storage.rstrip('/')}/savepoints"
+    return {
+        "execution.checkpointing.dir": ids.checkpoint_dir(settings.storage, record.uid, generation.number),
+        "execution.checkpointing.savepoint-dir": f"{savepoints.rstrip('/')}/{record.uid}/{generation.number}",
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.state-recovery.claim-mode": "NO_CLAIM",
     }
 
 

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from integration.flink.config import FlinkDistribution, FlinkSettings
-from integration.flink.fake_cluster import NOT_EXECUTING, Cluster, FakeJob, Process
+from integration.flink.fake_cluster import NOT_EXECUTING, Cluster, FakeJob, Process, member_of
 from integration.flink.fake_world import FakeWorld
 from integration.flink.render import FlinkRenderer
 from integration.flink.storage import normal
 from integration.flink.versions import VERSIONS
 from reconciler.model.decision import FindRestorePoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
-from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, Trigger
+from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, JobSubmission, Trigger
 
 EVERYTHING = "*"
 """In `unreachable`: no REST API answers."""
@@ -54,10 +54,56 @@ class FakeFlink(FakeWorld):
             return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error))
         if serving.leader is None:
             return FlinkObservation(now, reachable=True, leader_url=leader_url, error="HTTP 503: leader election")
-        job = serving.job
-        if job is None:
+        found = serving.members.get(target.job_id) if target.shared else serving
+        if found is None or found.job is None:
             return FlinkObservation(now, reachable=True, leader_url=leader_url)
-        return self._observation(serving, job, target, triggers, leader_url)
+        return self._observation(found, found.job, target, triggers, leader_url)
+
+    def observe_session(self, target: FlinkTarget, now: float) -> FlinkObservation:
+        if now > self.now:
+            self.advance(now)
+        cluster = self.clusters.get(target.cluster_id)
+        leader_url = None if self.zookeeper_down or cluster is None else cluster.leader_url
+        try:
+            serving = self._serving(target)
+        except (FlinkUnreachable, FlinkRefused) as error:
+            return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error))
+        if serving.leader is None:
+            return FlinkObservation(now, reachable=True, leader_url=leader_url, error="HTTP 503: leader election")
+        registered = serving.registered(self.now, self.timing)
+        busy = {tm.task_id for job in serving.jobs() if job.active for tm in self._used(job)}
+        return FlinkObservation(
+            self.now,
+            reachable=True,
+            leader_url=leader_url,
+            task_managers=frozenset(tm.task_id for tm in registered),
+            busy_task_managers=frozenset(busy),
+        )
+
+    def submit(self, target: FlinkTarget, submission: JobSubmission) -> None:
+        cluster, key = self._serving(target), (target.cluster_id, target.job_id)
+        if not cluster.serving:
+            raise FlinkUnreachable(f"{target.url}: HTTP 503: leader election")
+        if submission.entry_class in self.missing_classes:
+            raise FlinkRefused(f"ProgramInvocationException: the class '{submission.entry_class}' was not found")
+        known = cluster.members.get(target.job_id)
+        if key in self.results or key in self.forbidden or (known is not None and known.accepted):
+            return  # DuplicateJobSubmissionException
+        self.calls.append(("submit", target.job_id))
+        member = member_of(cluster, target.job_id, submission, self.now)
+        cluster.members[target.job_id] = member
+        self._begin(member)
+
+    def forbid(self, job_id: str, cluster_id: str, version: str) -> None:  # noqa: ARG002
+        if self.zookeeper_down or self.storage_down:
+            raise FlinkUnreachable(f"whether {cluster_id} can run job {job_id} is not known")
+        key = (cluster_id, job_id)
+        if key not in self.results and self.now < self.forbidden.setdefault(key, self.now) + self.timing.accept:
+            raise FlinkUnreachable(f"job {job_id} is forbidden; waiting for submissions under way")
+        cluster = self.clusters.get(cluster_id)
+        member = cluster.members.get(job_id) if cluster is not None else None
+        if member is not None and member.accepted:
+            raise FlinkRefused(f"{cluster_id} has accepted job {job_id} after all")
 
     def _observation(
         self, cluster: Cluster, job: FakeJob, target: FlinkTarget, triggers: Sequence[Trigger], leader_url: str | None
@@ -133,6 +179,8 @@ class FakeFlink(FakeWorld):
             silent = "ZooKeeper is not connected" if self.zookeeper_down else "storage is not mounted"
             return RestoreView(what.generation, answered=False, error=silent)
         cluster = self.clusters.get(what.cluster_id)
+        if cluster is not None and cluster.is_session:
+            cluster = cluster.members.get(what.job_id)
         own = f"{normal(what.checkpoint_directory)}/{what.job_id}/chk-"
         found = [snapshot for path, snapshot in self.snapshots.items() if path.startswith(own)]
         newest = max(found, key=lambda snapshot: snapshot.checkpoint_id, default=None)
@@ -141,6 +189,7 @@ class FakeFlink(FakeWorld):
             generation=what.generation,
             answered=True,
             ha_metadata=cluster is not None and bool(cluster.pointers),
+            accepted=cluster is not None and cluster.accepted,
             checkpoint_path=newest.path if newest else None,
             checkpoint_id=newest.checkpoint_id if newest else None,
             savepoints=self._savepoints(what.trigger_directory) if what.trigger_directory else (),
@@ -148,15 +197,21 @@ class FakeFlink(FakeWorld):
             terminal=result.value if result else None,
         )
 
-    def clean_up(self, job_id: str, cluster_id: str) -> None:
+    def clean_up(self, job_id: str, cluster_id: str) -> None:  # noqa: ARG002
         if self.zookeeper_down or self.storage_down:
             raise FlinkUnreachable(f"HA data of {cluster_id} is not cleaned up")
         cluster = self.clusters.get(cluster_id)
         if cluster is not None and cluster.job_managers:
             self.violations.append(f"{cluster_id} was cleaned up while {sorted(cluster.job_managers)} were alive")
         if cluster is not None:
-            cluster.pointers, cluster.leader_url = (), None
-        self.results.pop((cluster_id, job_id), None)
+            cluster.leader_url = None
+            for job in cluster.jobs():
+                if job.session is not None and job.accepted:
+                    self.violations.append(f"{cluster_id} was cleaned up while it had the job {job.job_id}")
+                job.pointers = ()
+        for key in [key for key in (*self.results, *self.forbidden) if key[0] == cluster_id]:
+            self.results.pop(key, None)
+            self.forbidden.pop(key, None)
 
     # requests
 
@@ -175,7 +230,8 @@ class FakeFlink(FakeWorld):
         return up and process.task_id not in self.unreachable and EVERYTHING not in self.unreachable
 
     def _listed(self, target: FlinkTarget) -> Cluster:
-        cluster = self._serving(target)
+        serving = self._serving(target)
+        cluster = serving.members.get(target.job_id, serving) if target.shared else serving
         if cluster.job is None or cluster.job_id != target.job_id:
             raise FlinkUnreachable(f"{target.url} does not list job {target.job_id} yet")
         return cluster

@@ -16,6 +16,7 @@ from reconciler.model.observation import JobState, Operation, OperationState
 from reconciler.model.record import Role
 from reconciler.model.resources import TaskInfo
 from reconciler.model.units import parse_duration
+from reconciler.ports import JobSubmission
 
 
 @dataclass(slots=True)
@@ -32,6 +33,10 @@ class Timing:
     savepoint: float = 0.5
     stop: float = 0.5
     cancel: float = 0.2
+    result: float = 0.3
+    """From the end of a session's job until its result is stored."""
+    accept: float = 5.0
+    """How long a submission may take inside a JobManager."""
     session: float = 6.0
     """ZooKeeper session time-out: until then nobody follows a leader that died."""
 
@@ -128,6 +133,29 @@ class Cluster:
     requested: int | None = None
     """Parallelism asked for through the resource requirements; kept with the HA data."""
     leader_url: str | None = None
+    session: Cluster | None = None
+    """Set for a job of a session: it shares the session's processes and leader."""
+    program: Process | None = None
+    """What such a job was submitted as."""
+    accepted: bool = False
+    """Such a job is in the HA data: whichever JobManager leads runs it."""
+    members: dict[str, Cluster] = field(default_factory=dict)
+    """Jobs of a session by job id, in the order of their submission."""
+    serving: bool = False
+    """A session's dispatcher has recovered its jobs and takes new ones."""
+
+    @property
+    def host(self) -> Cluster:
+        """The cluster whose processes run this job."""
+        return self.session or self
+
+    @property
+    def is_session(self) -> bool:
+        return self.session is None and not self.job_id
+
+    def jobs(self) -> list[Cluster]:
+        """One entry for each job that this cluster may run."""
+        return list(self.members.values()) if self.is_session else [self]
 
     def registered(self, now: float, timing: Timing) -> list[Process]:
         return [tm for tm in self.task_managers.values() if now >= tm.started_at + timing.register]
@@ -161,6 +189,29 @@ def process_of(info: TaskInfo, now: float) -> Process:
         checkpoint_dir=config.get("execution.checkpointing.dir", ""),
         checkpoint_interval=_interval(interval),
     )
+
+
+def member_of(session: Cluster, job_id: str, submission: JobSubmission, now: float) -> Cluster:
+    """A job that was submitted to a session, as its own cluster of one job on shared processes."""
+    directory = submission.configuration["execution.checkpointing.dir"]
+    uid, generation = directory.rstrip("/").split("/")[-2:]
+    program = Process(
+        task_id=session.leader or "",
+        role=Role.JOB_MANAGER,
+        uid=uid,
+        generation=int(generation),
+        cluster_id=session.cluster_id,
+        started_at=now,
+        job_id=job_id,
+        parallelism=submission.parallelism,
+        restore=submission.restore,
+        checkpoint_dir=directory,
+        checkpoint_interval=_interval(submission.configuration.get("execution.checkpointing.interval")),
+    )
+    return Cluster(
+        session.cluster_id, job_id, uid, int(generation), session.job_managers, session.task_managers,
+        session=session, program=program, accepted=True,
+    )  # fmt: skip
 
 
 def checkpoint_path(process: Process, number: int) -> str:

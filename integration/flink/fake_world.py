@@ -36,6 +36,10 @@ class FakeWorld:
         """Storage: complete snapshots by path. Delete one to lose it."""
         self.results: dict[tuple[str, str], JobState] = {}
         """The job result store by (cluster id, job id)."""
+        self.forbidden: dict[tuple[str, str], float] = {}
+        """Planted results by (cluster id, job id), with when that was."""
+        self.missing_classes = {"no.such.Program"}
+        """Entry classes that no JAR has."""
         self.clusters: dict[str, Cluster] = {}
         self.restores: list[Restore] = []
         self.violations: list[str] = []
@@ -66,22 +70,25 @@ class FakeWorld:
             self.clusters[process.cluster_id] = cluster
         if process.role is Role.TASK_MANAGER:
             cluster.task_managers[process.task_id] = process
-            self._after(self.timing.register, lambda: self._deploy(cluster))
+            self._after(self.timing.register, lambda: self._deploy_all(cluster))
             return
-        cluster.job_id = process.job_id
+        cluster.job_id = process.job_id  # none for a session
         cluster.job_managers[process.task_id] = process
         self._after(self.timing.rest, lambda: self._elect(cluster))
 
     def task_dead(self, task_id: str) -> None:
         """The process is gone; unknown ids are ignored, as an agent's report may be late."""
         for cluster in self.clusters.values():
+            jobs = cluster.jobs()
             if task_id in cluster.task_managers:
-                used = cluster.job is not None and task_id in {process.task_id for process in self._used(cluster)}
+                used = [job for job in jobs if job.job is not None and task_id in {p.task_id for p in self._used(job)}]
                 del cluster.task_managers[task_id]
-                if used:
-                    self._interrupt(cluster, f"TaskManager {task_id} is lost")
+                for job in used:
+                    self._interrupt(job, f"TaskManager {task_id} is lost")
             if cluster.job_managers.pop(task_id, None) is not None and cluster.leader == task_id:
-                cluster.leader, cluster.job = None, None
+                cluster.leader, cluster.serving = None, False
+                for job in jobs:
+                    job.job = None
                 cluster.leaderless_until = self.now + self.timing.session
                 self._after(self.timing.session, lambda c=cluster: self._elect(c))  # type: ignore[misc]
 
@@ -110,10 +117,14 @@ class FakeWorld:
 
     def forget_results(self) -> None:
         """Flink keeps results of operations for a limited time (`rest.async.store-duration`)."""
-        for cluster in self.clusters.values():
+        for cluster in self.all_jobs():
             if cluster.job is not None:
                 done = {k: o for k, o in cluster.job.operations.items() if o.state is OperationState.IN_PROGRESS}
                 cluster.job.operations = done
+
+    def all_jobs(self) -> list[Cluster]:
+        """Every job that any cluster may run, those of sessions included."""
+        return [job for cluster in self.clusters.values() for job in cluster.jobs()]
 
     # assertions
 
@@ -140,16 +151,29 @@ class FakeWorld:
     def _submit(self, cluster: Cluster, leader: Process) -> None:
         if cluster.leader != leader.task_id:
             return
+        if cluster.is_session:
+            cluster.serving = True
+            for member in cluster.members.values():
+                if member.accepted:
+                    self._begin(member)
+            return
         if (cluster.cluster_id, cluster.job_id) in self.results:
             self._exit(leader.task_id, 2)  # "Job has already been submitted": it runs nothing (fault 61)
             return
+        self._begin(cluster)
+
+    def _begin(self, cluster: Cluster) -> None:
+        """The elected JobManager starts a job: from its HA metadata if there is any."""
+        leader = self._leader(cluster)
         self._check_alone(cluster)
         if cluster.pointers:
             known = [self.snapshots[path] for path in cluster.pointers if path in self.snapshots]
-            if not known:
+            if not known and cluster.session is None:
                 self._exit(leader.task_id, 239)
                 return
-            self._restore(cluster, known[-1].path, known[-1])
+            self._restore(cluster, cluster.pointers[-1], known[-1] if known else None)
+            if not known:
+                self._end(cluster, JobState.FAILED, f"java.io.FileNotFoundException: {cluster.pointers[-1]}")
             return
         restore = normal(leader.restore) if leader.restore else None
         snapshot = self.snapshots.get(restore) if restore else None
@@ -171,7 +195,7 @@ class FakeWorld:
         self._deploy(cluster)
 
     def _check_alone(self, cluster: Cluster) -> None:
-        for other in self.clusters.values():
+        for other in self.all_jobs():
             if other is not cluster and other.uid == cluster.uid and other.active:
                 self.violations.append(
                     f"generations {other.generation} and {cluster.generation} of {cluster.uid} run at once ({self.now})"
@@ -185,10 +209,15 @@ class FakeWorld:
         if job is None or job.state not in (JobState.CREATED, JobState.RESTARTING) or job.running_since is not None:
             return
         slots = sum(tm.slots for tm in cluster.registered(self.now, self.timing))
+        slots -= sum(self._parallelism(other) for other in self._others(cluster))
         if slots >= self._parallelism(cluster):
             job.epoch += 1
             job.state = JobState.RUNNING
             self._in_job(cluster, self.timing.deploy, lambda: self._run(cluster))
+
+    def _deploy_all(self, cluster: Cluster) -> None:
+        for job in cluster.jobs():
+            self._deploy(job)
 
     def _run(self, cluster: Cluster) -> None:
         job, leader = cluster.job, self._leader(cluster)
@@ -258,10 +287,19 @@ class FakeWorld:
         job.advance_to(self.now)
         job.state, job.running_since, job.failure = state, None, failure
         job.epoch += 1
+        if cluster.session is None:
+            self._store_result(cluster, state)
+        else:
+            # Until then a JobManager that takes over recovers the job and runs it again.
+            self._in_job(cluster, self.timing.result, lambda: self._store_result(cluster, state))
+            for other in self._others(cluster, waiting=True):
+                self._deploy(other)
+
+    def _store_result(self, cluster: Cluster, state: JobState) -> None:
         if state is JobState.FINISHED:
             for path in cluster.pointers:
                 self.snapshots.pop(path, None)
-        cluster.pointers = ()
+        cluster.pointers, cluster.accepted = (), False
         self.results[cluster.cluster_id, cluster.job_id] = state
 
     def _interrupt(self, cluster: Cluster, why: str) -> None:
@@ -286,8 +324,17 @@ class FakeWorld:
             self.on_exit(task_id, code)
 
     def _leader(self, cluster: Cluster) -> Process:
+        """The process that has the job; for a job of a session its program, which says the same."""
+        if cluster.program is not None:
+            return cluster.program
         assert cluster.leader is not None
         return cluster.job_managers[cluster.leader]
+
+    def _others(self, cluster: Cluster, *, waiting: bool = False) -> list[Cluster]:
+        """Jobs of the same session that have slots, or that wait for them."""
+        found = [job for job in cluster.host.jobs() if job is not cluster and job.job is not None]
+        states = (JobState.CREATED, JobState.RESTARTING) if waiting else (JobState.RUNNING, JobState.CANCELLING)
+        return [job for job in found if job.job is not None and job.job.state in states]
 
     def _parallelism(self, cluster: Cluster) -> int:
         return cluster.requested or self._leader(cluster).parallelism
@@ -302,15 +349,18 @@ class FakeWorld:
             cluster.job.restarts -= 1
 
     def _used(self, cluster: Cluster) -> list[Process]:
-        used, slots = [], 0
-        for process in cluster.registered(self.now, self.timing):
-            if slots < self._parallelism(cluster):
-                used.append(process)
-                slots += process.slots
-        return used
+        """The TaskManagers that a running job has slots of: jobs take them in the order of their submission."""
+        before = 0
+        for other in cluster.host.jobs():
+            if other is cluster:
+                break
+            before += self._parallelism(other) if other in self._others(cluster) else 0
+        slots = [process for process in cluster.registered(self.now, self.timing) for _ in range(process.slots)]
+        mine = slots[before : before + self._parallelism(cluster)]
+        return list({process.task_id: process for process in mine}.values())
 
     def _running_cluster(self, job_id: str) -> Cluster:
-        return next(cluster for cluster in self.clusters.values() if cluster.job_id == job_id and cluster.active)
+        return next(cluster for cluster in self.all_jobs() if cluster.job_id == job_id and cluster.active)
 
     def _after(self, delay: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now + delay, next(self._numbers), event))

@@ -57,6 +57,10 @@ class HaData:
         found = [self._get(f"{node}/{name}") for name in sorted(names, key=_number)]
         return tuple(data for data in found if data is not None) or None
 
+    def accepted(self, cluster_id: str, job_id: str, graphs_node: str) -> bool:
+        """Whether the cluster keeps the submitted job: whichever JobManager leads it runs the job."""
+        return self._get(f"{self._root}/{cluster_id}/{graphs_node}/{job_id}") is not None
+
     def remove(self, cluster_id: str) -> None:
         """Delete every node of a cluster; no error if there is none."""
         self._ask(lambda: self._client.delete(f"{self._root}/{cluster_id}", recursive=True))

@@ -37,8 +37,8 @@ class Program:
 
 def program_of(spec: JobSpec, distribution: FlinkDistribution) -> Program:
     """Raises ValueError, with the field, for what cannot be run."""
-    if spec.kind != "Application":
-        raise ValueError(f"kind {spec.kind} is not supported yet; use Application")
+    if spec.is_session:
+        return Program((), ())
     if spec.job.type == "python":
         return _python(spec, distribution)
     if spec.job.type == "sql":

@@ -21,8 +21,10 @@ from integration.flink.versions import flink_version
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import PORTS, FetchUri, TaskInfo
 from reconciler.model.spec import JobManager, JobSpec, TaskManager
+from reconciler.ports import JobSubmission
 
 JOB_MANAGER_CLASS = "org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint"
+SESSION_CLASS = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER_CLASS = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 
 START = r"""set -eu
@@ -133,8 +135,6 @@ class FlinkRenderer:
             )
         for key, name in config.unknown_secrets(spec).items():
             raise ValueError(f'flinkConfiguration {key}: there is no "{name}" in secrets')
-        distribution = self._settings.distribution(spec.flink_version)
-        flink_version(spec.flink_version)
         for field, uri in (
             ("snapshots.savepointDir", spec.snapshots.savepoint_dir),
             ("job.initialSavepointPath", spec.job.initial_savepoint_path),
@@ -143,6 +143,10 @@ class FlinkRenderer:
                 require_supported(uri or "/", s3=self._settings.s3 is not None)
             except StorageError as error:
                 raise ValueError(f"{field}: {error}") from None
+        if spec.in_session:
+            return  # all else is its session's
+        distribution = self._settings.distribution(spec.flink_version)
+        flink_version(spec.flink_version)
         memory.check_memory(spec)
         _user_options(spec, Role.JOB_MANAGER)
         program_of(spec, distribution)
@@ -193,6 +197,19 @@ class FlinkRenderer:
             kill_grace_s=self._settings.kill_grace_s,
         )
 
+    def submission(self, record: Record, generation: Generation) -> JobSubmission:
+        """What a job of a session is submitted as; the files that it names are read by Weir itself."""
+        job = generation.spec.job
+        return JobSubmission(
+            uri=job.uri,
+            entry_class=job.entry_class,
+            args=tuple(job.args),
+            parallelism=job.parallelism,
+            restore=generation.restore.path if generation.restore is not None else None,
+            allow_non_restored_state=job.allow_non_restored_state,
+            configuration=config.submitted_configuration(self._settings, record, generation),
+        )
+
     def _job_manager(
         self, record: Record, generation: Generation, task: Task, distribution: FlinkDistribution, program: Program
     ) -> tuple[str, ...]:
@@ -202,7 +219,9 @@ class FlinkRenderer:
         bind = _bind_host(task.address or "", distribution)
         decided = {
             **config.high_availability(self._settings, generation.cluster_id),
-            **config.job_configuration(self._settings, record, generation),
+            **(config.session_configuration if spec.is_session else config.job_configuration)(
+                self._settings, record, generation
+            ),
             **version.owned,
             **parts.configuration(),
             **self._reporter(spec, metrics),
@@ -221,11 +240,16 @@ class FlinkRenderer:
             restore = ("--fromSavepoint", generation.restore.path)
             if spec.job.allow_non_restored_state:
                 restore += ("--allowNonRestoredState",)
-        return (
+        started = (
             *self._java(spec, task.role, distribution, parts.jvm_options(), parts.heap, spec.job_manager.cpus),
-            JOB_MANAGER_CLASS,
+            SESSION_CLASS if spec.is_session else JOB_MANAGER_CLASS,
             "--configDir", "conf",
             *config.to_arguments(decided),
+        )  # fmt: skip
+        if spec.is_session:
+            return started
+        return (
+            *started,
             "--job-id", generation.job_id,
             *restore,
             *program.options,

@@ -16,7 +16,7 @@ import json
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import httpx
 
@@ -36,7 +36,7 @@ class NotFound(FlinkRefused):
 
 
 class RestClient:
-    """GET, POST and PATCH of JSON, for all JobManagers together; safe to use from several threads."""
+    """JSON requests and uploads, for all JobManagers together; safe to use from several threads."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class RestClient:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._timeout_s = timeout_s
+        self._connect_timeout_s = connect_timeout_s
         self._client = httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=connect_timeout_s),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
@@ -58,11 +59,19 @@ class RestClient:
     def get(self, url: str, path: str) -> Any:
         return self._call("GET", url, path, None)
 
-    def post(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
-        return self._call("POST", url, path, body)
+    def post(self, url: str, path: str, body: Mapping[str, Any], timeout_s: float | None = None) -> Any:
+        return self._call("POST", url, path, {"json": body}, timeout_s)
 
     def put(self, url: str, path: str, body: Mapping[str, Any]) -> Any:
-        return self._call("PUT", url, path, body)
+        return self._call("PUT", url, path, {"json": body})
+
+    def upload(self, url: str, path: str, name: str, file: IO[bytes], timeout_s: float) -> Any:
+        """POST a file as Flink's upload handlers take it (multipart/form-data, one file)."""
+        content = {"files": {"jarfile": (name, file, "application/x-java-archive")}}
+        return self._call("POST", url, path, content, timeout_s)
+
+    def delete(self, url: str, path: str) -> Any:
+        return self._call("DELETE", url, path, None)
 
     def patch(self, url: str, path: str) -> Any:
         return self._call("PATCH", url, path, None)
@@ -78,10 +87,12 @@ class RestClient:
     ) -> None:
         self.close()
 
-    def _call(self, method: str, url: str, path: str, body: Mapping[str, Any] | None) -> Any:
+    def _call(
+        self, method: str, url: str, path: str, content: Mapping[str, Any] | None, timeout_s: float | None = None
+    ) -> Any:
         where = f"{method} {url.rstrip('/')}{path}"
         try:
-            status, data = self._exchange(method, url.rstrip("/") + path, body)
+            status, data = self._exchange(method, url.rstrip("/") + path, content or {}, timeout_s or self._timeout_s)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             raise FlinkUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
         if 200 <= status < 300:
@@ -96,11 +107,12 @@ class RestClient:
             raise FlinkUnreachable(message)
         raise (NotFound if status == 404 else FlinkRefused)(message)
 
-    def _exchange(self, method: str, url: str, body: Mapping[str, Any] | None) -> tuple[int, bytes]:
+    def _exchange(self, method: str, url: str, content: Mapping[str, Any], timeout_s: float) -> tuple[int, bytes]:
         """httpx bounds every read, not the whole answer: a deadline and a size limit do."""
-        deadline = time.monotonic() + 2 * self._timeout_s
+        deadline = time.monotonic() + 2 * timeout_s
+        timeout = httpx.Timeout(timeout_s, connect=self._connect_timeout_s)
         data = bytearray()
-        with self._client.stream(method, url, json=body) as response:
+        with self._client.stream(method, url, timeout=timeout, **content) as response:
             for chunk in response.iter_bytes():
                 data += chunk
                 if len(data) > MAX_BODY:

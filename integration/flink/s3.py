@@ -90,6 +90,10 @@ class S3Storage:
 
         return self._ask(uri, fetched)
 
+    def write(self, uri: str, data: bytes) -> None:
+        bucket, key = split_s3(uri)
+        self._ask(uri, lambda: self._client.put_object(Bucket=bucket, Key=key, Body=data))
+
     def remove(self, uri: str) -> None:
         bucket, key = split_s3(uri)
         if not key:

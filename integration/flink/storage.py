@@ -48,6 +48,10 @@ class Storage(Protocol):
         """The first `limit` bytes, or None when there is no such file. Raises StorageError."""
         ...
 
+    def write(self, uri: str, data: bytes) -> None:
+        """Create a file, at once or not at all, with the directories above it. Raises StorageError."""
+        ...
+
     def remove(self, uri: str) -> None:
         """Remove a file or a directory tree; no error if there is none. Raises StorageError."""
         ...
@@ -87,6 +91,16 @@ class FileStorage:
         except OSError as error:
             raise StorageError(f"{uri}: {error}") from error
 
+    def write(self, uri: str, data: bytes) -> None:
+        path = _path(uri)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(path)
+        except OSError as error:
+            raise StorageError(f"{uri}: {error}") from error
+
     def remove(self, uri: str) -> None:
         path = _path(uri)
         try:
@@ -119,6 +133,9 @@ class Storages:
 
     def read(self, uri: str, limit: int) -> bytes | None:
         return self._of(uri).read(uri, limit)
+
+    def write(self, uri: str, data: bytes) -> None:
+        self._of(uri).write(uri, data)
 
     def remove(self, uri: str) -> None:
         self._of(uri).remove(uri)

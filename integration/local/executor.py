@@ -312,11 +312,11 @@ class Executor:
         self.done = True
         self.kill_at = None
         how = f"exited with status {code}" if code >= 0 else f"terminated with signal {signal.strsignal(-code)}"
-        self.log(f"task {self.task_id}: command {how}")
         state = "TASK_KILLED" if self.killed else "TASK_FINISHED" if code == 0 else "TASK_FAILED"
         reason = "REASON_COMMAND_EXECUTOR_FAILED" if state == "TASK_FAILED" else None
         self.sweep()
         self.update(state, f"Command {how}", reason)
+        self.log(f"task {self.task_id}: command {how}")
 
     def update(self, state: str, message: str = "", reason: str | None = None) -> None:
         """Sends a status update and keeps it until it is acknowledged."""

@@ -82,6 +82,8 @@ def resources(largest: Callable[[], LargestAgent | None]) -> Check:
     """A task that is larger than every agent would never be placed, and the job was stopped for it."""
 
     def checked(spec: JobSpec) -> Sequence[SpecError]:
+        if spec.in_session:
+            return ()  # it has no tasks of its own
         try:
             agent = largest()
         except AgentsNotKnownYet as unknown:

@@ -126,9 +126,11 @@ def _desired(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _summary(spec: JobSpec) -> str:
+    if spec.is_session:
+        return f"session, Flink {spec.flink_version}, TaskManagers {spec.task_managers()}"
     parts = [
         spec.job.state,
-        f"Flink {spec.flink_version}",
+        f"in session {spec.session}" if spec.in_session else f"Flink {spec.flink_version}",
         f"{spec.job.type} {spec.job.uri}",
         f"parallelism {spec.job.parallelism}",
         f"upgrade by {spec.job.upgrade_mode}",

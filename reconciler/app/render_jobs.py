@@ -21,7 +21,7 @@ def table(jobs: Sequence[JobView], now: float, *, wide: bool) -> tuple[list[str]
 def _row(job: JobView, now: float, wide: bool) -> list[str]:
     status = None if job.earlier_life else job.status
     if status is None:
-        parallelism = str(job.spec.job.parallelism) if job.spec else ""
+        parallelism = str(job.spec.job.parallelism) if job.spec and not job.spec.is_session else ""
         empty = [job.name, "", "", "", parallelism, "", "", "", "", *([""] * len(WIDE) if wide else [])]
         return [*empty, why(job)]
     tasks = status.tasks

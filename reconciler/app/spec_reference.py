@@ -2,9 +2,9 @@
 
     python -m reconciler.app.spec_reference > docs/spec.md
 
-Types, bounds and defaults come from `JobSpec`, what a change causes from `reconciler.diff`, and what
-this version refuses from `spec_fields.NOT_YET`. Only meanings and examples are written by hand; a
-test fails when a field has none, or when the file in `docs/` is not what this prints.
+Types, bounds and defaults come from `JobSpec`, what a change causes from `reconciler.diff`, and which
+kinds lack a field from `spec_kinds`. Only meanings and examples are written by hand; a test fails when a
+field has none, or when the file in `docs/` is not what this prints.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from reconciler.app.spec_texts import CONFIGURATION, EXAMPLES, FIELDS, INTRODUCT
 from reconciler.diff import DiffClass, classify
 from reconciler.model.flink_keys import OPERATOR_KEYS, OPERATOR_PREFIXES
 from reconciler.model.spec import JobSpec
-from reconciler.model.spec_fields import NOT_YET, fields, section
+from reconciler.model.spec_fields import fields, section
+from reconciler.model.spec_kinds import MISPLACED
 
 MINIMAL: Mapping[str, Any] = {"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///srv/jobs/job.py"}}
 _REQUIRED = ("flinkVersion", "job.type", "job.uri")
@@ -91,17 +92,6 @@ def default_of(path: str) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def not_yet(path: str) -> str:
-    """What this version refuses about the field, with its reason."""
-    found = []
-    for rule, reason in NOT_YET.items():
-        named, separator, operand = rule.replace(">", "=").partition("=")
-        if named == path:
-            which = f"`{operand}`: " if separator and "=" in rule else f"More than {operand}: " if separator else ""
-            found.append(f"{which}{reason}")
-    return "; ".join(found)
-
-
 def example(path: str) -> dict[str, Any]:
     """A fragment of a spec that sets the field."""
     fragment: Any = EXAMPLES[path]
@@ -130,8 +120,10 @@ def write() -> Iterator[str]:
 def _table(name: str, found: list[str]) -> Iterator[str]:
     yield "| field | type | default | a change causes | meaning | example |\n| --- | --- | --- | --- | --- | --- |"
     for path in found:
-        refused = not_yet(path)
-        meaning = FIELDS[path] + (f" *Not yet:* {refused}." if refused else "")
+        meaning = FIELDS[path]
+        absent = [f"`{kind}`" for kind, table in MISPLACED.items() if path in table or path.split(".")[0] in table]
+        if absent:
+            meaning += f" Not in {' or '.join(absent)}."
         shown = path.removeprefix(f"{name}.")
         cells = [
             f"`{shown}`", type_of(path), default_of(path), _CAUSES[classify(path)], meaning,

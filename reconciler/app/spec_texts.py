@@ -18,6 +18,10 @@ job is the name of the znode: lower-case letters, digits and dashes, a letter or
 {"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///srv/jobs/even_ids.py"}}
 ```
 
+of a session `{"kind": "Session", "flinkVersion": "2.2"}`, and of a job in it
+`{"kind": "SessionJob", "session": "NAME", "job": {"type": "jar", "uri": "file:///srv/jobs/orders.jar"}}`. What a
+kind does not have is refused; the meaning of a field names those kinds.
+
 A spec is accepted as a whole or not at all. An unknown field, a wrong type or a value that cannot work is
 refused; a running job then goes on with its last valid spec, and the error, with the path of the field and a
 repair, is in `/weir/status/NAME`, in `weir describe NAME` and in the log. The same in machine-readable form is
@@ -54,7 +58,10 @@ SECTIONS: Mapping[str, str] = {
 
 FIELDS: Mapping[str, str] = {
     "apiVersion": "Version of this format.",
-    "kind": "`Application`: one Flink cluster for one job.",
+    "kind": (
+        "`Application`: one Flink cluster for one job. `Session`: a cluster without a job of its own. "
+        "`SessionJob`: a job that is submitted to a session. See [jobs.md](jobs.md#sessions)."
+    ),
     "flinkVersion": (
         "Version of Flink. The operator's configuration maps it to a distribution on the agents. "
         "Put it into quotes: as a number, 1.20 would be 1.2."
@@ -68,7 +75,7 @@ FIELDS: Mapping[str, str] = {
     "flinkConfiguration": (
         "Flink's own options, flat keys. What the operator decides cannot be set; see the end of this page."
     ),
-    "session": "For a SessionJob: the session that runs it.",
+    "session": "Name of the session that the job runs in.",
     "onDelete": (
         "What happens to the job when its znode is deleted. `savepoint`: it is stopped with one. `cancel`: it is "
         "cancelled without. `keep`: its tasks are left running and forgotten."
@@ -109,7 +116,7 @@ FIELDS: Mapping[str, str] = {
         "Flink hands them to operators is set in `flinkConfiguration` (`external-resources`)."
     ),
     "taskManager.slots": "Task slots of each.",
-    "taskManager.replicas": "How many. Null: as many as `job.parallelism` needs.",
+    "taskManager.replicas": "How many. Null: as many as `job.parallelism` needs; one for a session.",
     "placement.strategy": (
         "`spread`: the tasks of a job go to as many agents as possible. `pack`: the agent with the least left is "
         "filled first. Others come with plugins."

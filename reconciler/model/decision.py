@@ -116,6 +116,31 @@ class CancelJob:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmitJob:
+    """Submit the generation's job to its session; Flink refuses a job id that it has accepted before."""
+
+    job_id: str
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        return f"submit/{self.job_id}/{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class ForbidJob:
+    """Make sure that a session never runs a job whose submission may still be under way (S1)."""
+
+    job_id: str
+    cluster_id: str
+    flink_version: str
+
+    @property
+    def key(self) -> str:
+        return f"forbid/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class FindRestorePoint:
     """Read, from storage and HA metadata, the newest state that an ended generation left behind."""
 
@@ -127,6 +152,7 @@ class FindRestorePoint:
     trigger_directory: str | None = None
     paths: tuple[str, ...] = ()
     """Restore points whose existence has to be checked."""
+    flink_version: str = ""
 
     @property
     def key(self) -> str:
@@ -186,7 +212,7 @@ class EmitEvent:
 
 Effect = (
     KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint | DisposeSavepoint | RescaleJob
-    | DiscardSavepoint | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
+    | DiscardSavepoint | SubmitJob | ForbidJob | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
 )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.record import SessionRef
+
 
 class TaskState(StrEnum):
     """Mesos task states (Mesos docs, "Task State Reasons" and "High Availability Framework Guide")."""
@@ -153,6 +155,8 @@ class RestoreView:
     answered: bool
     ha_metadata: bool = False
     """Flink's HA data of the job exists."""
+    accepted: bool = False
+    """The HA data holds the submitted job itself: whichever JobManager leads runs it."""
     checkpoint_path: str | None = None
     checkpoint_id: int | None = None
     savepoints: tuple[tuple[int, str], ...] = ()
@@ -162,6 +166,58 @@ class RestoreView:
     terminal: str | None = None
     """The globally terminal state in the job result store, if the job has an entry there."""
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """What a session job sees of a session: the persisted record of that, and what runs of it."""
+
+    name: str
+    known: bool = False
+    """False: nothing may be concluded, because Mesos has not answered or the record is not readable (S6)."""
+    uid: str | None = None
+    generation: int | None = None
+    flink_version: str = ""
+    url: str | None = None
+    """REST address of the running JobManager of that generation."""
+    ready: bool = False
+    """It takes jobs: its JobManager answers, and nobody has decided to end its generation."""
+    ending: bool = False
+    """Its generation is being ended for the next one; that waits until no job needs it."""
+    alive: frozenset[tuple[str, int]] = frozenset()
+    """(uid, generation) of every JobManager that is not known dead."""
+    why: str = ""
+    """Why it is not ready, one sentence."""
+
+    def url_of(self, ref: SessionRef) -> str | None:
+        return self.url if (self.uid, self.generation) == (ref.uid, ref.generation) else None
+
+    def ends(self, ref: SessionRef) -> bool:
+        return self.known and self.ending and (self.uid, self.generation) == (ref.uid, ref.generation)
+
+    def dead(self, ref: SessionRef) -> bool:
+        """True when no JobManager of that generation runs or ever will."""
+        current = (self.uid, self.generation) == (ref.uid, ref.generation)
+        return self.known and self.uid is not None and not current and (ref.uid, ref.generation) not in self.alive
+
+
+@dataclass(frozen=True, slots=True)
+class SessionJob:
+    """A job that names a session, as the session sees it."""
+
+    name: str
+    needs: frozenset[int] = frozenset()
+    """Generations of the session that it needs."""
+    unknown: bool = False
+    """Nobody can tell what it needs: its record is unreadable, or was just written with an unknown outcome."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Flink's answer to one attempt of a submission."""
+
+    attempt: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +249,13 @@ class Observation:
     """(time, Flink's own restart count) as sampled from one JobManager; bounded, oldest first."""
     newer_task: str | None = None
     """A live task that only a newer record could know (fault 64)."""
+    sessions: Mapping[str, SessionView] = field(default_factory=dict)
+    """By name: the session that a session job runs in, and the one that its spec names."""
+    session_jobs: tuple[SessionJob, ...] = ()
+    """Every job that names this session."""
+    submit_refused: Refusal | None = None
+    forbidden: frozenset[str] = frozenset()
+    """Job ids that no JobManager of their session will ever accept again, and none runs."""
     waiting: str | None = None
     """Why wanted tasks are not placed, one sentence with numbers, from the last matching pass."""
 

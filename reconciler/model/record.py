@@ -170,6 +170,16 @@ class PendingSavepoint:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRef:
+    """The generation of a session cluster that a job's generation runs in, for all of its life."""
+
+    name: str
+    uid: str
+    generation: int
+    flink_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Generation:
     """One lineage step: it starts from one explicit restore point and has ids of its own."""
 
@@ -199,6 +209,22 @@ class Generation:
     terminal: str | None = None
     """The globally terminal Flink state that was seen (FINISHED, CANCELED, FAILED). It proves S1."""
     ending: Ending | None = None
+    session: SessionRef | None = None
+    """Set for a job of a session; `cluster_id` is then that of the session's generation."""
+    submitted_at: float | None = None
+    """When its job was first submitted to the session; None: no submission was ever sent."""
+    submit_attempt: int = 1
+    """Grows with each submission that Flink refused."""
+
+    @property
+    def flink_version(self) -> str:
+        return self.session.flink_version if self.session is not None else self.spec.flink_version
+
+    @property
+    def needs_session(self) -> bool:
+        """True while its job may run, or may come to run, in the session (S1)."""
+        ended = self.terminal is not None or (self.ending is not None and self.ending.restore_known)
+        return self.session is not None and not ended
 
 
 @dataclass(frozen=True, slots=True)

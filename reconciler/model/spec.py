@@ -7,7 +7,7 @@ messages that name the field and suggest a repair, is in `spec_parse`.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -47,6 +47,10 @@ class Job(_Part):
     initial_savepoint_path: str | None = None
     allow_non_restored_state: bool = False
     savepoint_trigger_nonce: int = 0
+
+
+NO_JOB = Job(type="jar", uri="-")
+"""Stands for the job of a session, which has none: it is wanted to run, and never changes."""
 
 
 class JobManager(_Part):
@@ -125,18 +129,41 @@ class Health(_Part):
     rollback: bool = False
 
 
+def _needed_by_kind(schema: dict[str, Any]) -> None:
+    """What is required depends on the kind, which a list of required fields cannot say."""
+
+    def kind(name: str) -> dict[str, Any]:
+        return {"properties": {"kind": {"const": name}}, "required": ["kind"]}
+
+    schema["allOf"] = [
+        {"if": kind("Session"), "then": {"required": ["flinkVersion"]}},
+        {"if": kind("SessionJob"), "then": {"required": ["session", "job"]}},
+        {
+            "if": {"not": {"properties": {"kind": {"enum": ["Session", "SessionJob"]}}, "required": ["kind"]}},
+            "then": {"required": ["flinkVersion", "job"]},
+        },
+    ]
+
+
 class JobSpec(_Part):
-    """The whole desired state. Only `job.type`, `job.uri` and `flinkVersion` have no default."""
+    """The whole desired state of an application, a session, or a job of a session.
+
+    An application needs `job.type`, `job.uri` and `flinkVersion`, a session `flinkVersion`, a session job
+    `session`, `job.type` and `job.uri`; all else has a default. `spec_kinds` says what belongs to which.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_needed_by_kind)
 
     api_version: Literal["weir/v1"] = "weir/v1"
     kind: Literal["Application", "Session", "SessionJob"] = "Application"
-    flink_version: Annotated[str, Field(pattern=r"^\d+\.\d+(\.\d+)?$")]
+    flink_version: Annotated[str, Field(pattern=r"^(\d+\.\d+(\.\d+)?)?$")] = ""
+    """Empty for a session job: it is that of its session."""
     user: str | None = None
     env: dict[str, str] = {}
     secrets: dict[str, str] = {}
     flink_configuration: dict[str, str] = {}
-    job: Job
-    session: str | None = None
+    job: Job = NO_JOB
+    session: Annotated[str, Field(pattern=JOB_NAME_PATTERN, max_length=JOB_NAME_MAX)] | None = None
     job_manager: JobManager = JobManager()
     task_manager: TaskManager = TaskManager()
     placement: Placement = Placement()
@@ -146,8 +173,22 @@ class JobSpec(_Part):
     on_delete: OnDelete = "savepoint"
     restart_nonce: int = 0
 
+    @property
+    def is_session(self) -> bool:
+        return self.kind == "Session"
+
+    @property
+    def in_session(self) -> bool:
+        return self.kind == "SessionJob"
+
+    def job_managers(self) -> int:
+        """How many JobManagers it has of its own."""
+        return 0 if self.in_session else self.job_manager.replicas
+
     def task_managers(self) -> int:
-        """How many TaskManagers the job needs: `taskManager.replicas`, or enough slots for its parallelism."""
+        """How many TaskManagers it has of its own: `taskManager.replicas`, or enough slots for its parallelism."""
+        if self.in_session:
+            return 0
         if self.task_manager.replicas is not None:
             return self.task_manager.replicas
         return math.ceil(self.job.parallelism / self.task_manager.slots)

@@ -1,15 +1,13 @@
-"""Which fields a spec has, and what to say about those it has not (yet).
+"""Which fields a spec has, and what to say about those it has not.
 
-Nothing in a spec is ignored silently: an unknown field is refused with where it probably belongs,
-and a field that this version does not act on is refused with that reason. What is refused is taken
-out of the document, so that the steps after this one look at the rest.
+Nothing in a spec is ignored silently: an unknown field is refused with where it probably belongs.
+What is refused is taken out of the document, so that the steps after this one look at the rest.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -20,13 +18,6 @@ from pydantic.fields import FieldInfo
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_errors import problem, shown
 from reconciler.model.status import SpecError
-
-NOT_YET: Mapping[str, str] = {
-    "kind=Session": "session clusters are not supported yet; run each job as an Application",
-    "kind=SessionJob": "session clusters are not supported yet; run the job as an Application",
-}
-"""What this version refuses because it would not act on it: `path` (any value but the default),
-`path=value`, or `path>number`; each with its reason."""
 
 FOREIGN: Mapping[str, str] = {
     "spec": "a znode holds what stands below `spec:`, without the envelope",
@@ -50,8 +41,6 @@ FOREIGN: Mapping[str, str] = {
     "suspended": 'write "state": "suspended" in job',
 }
 """Names that people know from other operators and tools."""
-
-_RULE = re.compile(r"([^=>]+)(?:([=>])(.*))?")
 
 _STAND_INS: Mapping[str, Any] = {"job.type": "jar", "job.uri": "/", "flinkVersion": "0.0"}
 """What stands for a required field that is missing or wrong while the rest is looked at."""
@@ -93,20 +82,6 @@ def take_out(document: dict[str, Any], path: Sequence[str]) -> None:
         return
 
 
-def not_yet(document: dict[str, Any]) -> Iterator[SpecError]:
-    """What the spec asks for and this version would not do."""
-    for rule, reason in NOT_YET.items():
-        path, operator, operand = _RULE.fullmatch(rule).groups()  # type: ignore[union-attr]
-        parts = path.split(".")
-        value = _lookup(document, parts)
-        if value is _ABSENT or not _applies(value, parts, operator, operand):
-            continue
-        yield problem(path, f"{shown(value)} is refused: {reason}")
-        take_out(document, parts)
-        if path == "kind" and "job" not in document:
-            take_out(document, ["job"])
-
-
 def unknown_fields(document: dict[str, Any]) -> Iterator[SpecError]:
     """Fields that do not exist, each with the nearest one that does."""
     yield from _unknown(document, JobSpec, ())
@@ -125,29 +100,6 @@ def plain_values(document: dict[str, Any]) -> Iterator[SpecError]:
             hint = "leave the key out for Flink's default" if value is None else _flat_hint(key, value)
             yield problem(f"flinkConfiguration.{key}", what, hint)
             del configuration[key]
-
-
-_ABSENT = object()
-
-
-def _lookup(document: dict[str, Any], parts: Sequence[str]) -> Any:
-    node: Any = document
-    for part in parts:
-        if not isinstance(node, dict) or part not in node:
-            return _ABSENT
-        node = node[part]
-    return node
-
-
-def _applies(value: Any, parts: Sequence[str], operator: str | None, operand: str) -> bool:
-    if operator == "=":
-        return bool(value == operand)
-    if operator == ">":
-        return isinstance(value, int) and value > int(operand)
-    model: type[BaseModel] = JobSpec
-    for part in parts[:-1]:
-        model = section(model, part) or model
-    return bool(value != fields(model)[parts[-1]].get_default(call_default_factory=True))
 
 
 def _unknown(node: dict[str, Any], model: type[BaseModel], above: tuple[str, ...]) -> Iterator[SpecError]:

@@ -11,10 +11,11 @@ from typing import Any
 from reconciler.model.spec_errors import problem, shown
 from reconciler.model.status import SpecError
 
-_REQUIRED: Mapping[str, str] = {
+REQUIRED: Mapping[str, str] = {
     "job": 'the least is {"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///path/job.py"}}',
     "job.type": 'write "python" or "jar"',
     "job.uri": 'name the script or the jar, such as "file:///srv/jobs/job.py"',
+    "session": "name the session that the job is to run in, as it stands in /weir/jobs",
     "flinkVersion": 'name a Flink version that the operator has, such as "2.2"',
 }
 _WANTED: Mapping[str, str] = {
@@ -36,7 +37,7 @@ def translate(detail: Mapping[str, Any]) -> SpecError:
     path = ".".join(str(part) for part in detail["loc"])
     kind, value, context = str(detail["type"]), detail.get("input"), detail.get("ctx") or {}
     if kind == "missing":
-        return problem(path, "is required", _REQUIRED.get(path))
+        return problem(path, "is required", REQUIRED.get(path))
     if kind in _WANTED:
         hint = _VERSION_HINT if path == "flinkVersion" else _type_hint(kind, value)
         return problem(path, f"has to be {_WANTED[kind]}, not {describe(value)}", hint)
@@ -46,10 +47,12 @@ def translate(detail: Mapping[str, Any]) -> SpecError:
         return _choice(path, value, str(context.get("expected", "")))
     if kind == "value_error":
         return problem(path, str(context.get("error", detail["msg"])), _unit_hint(value, str(context.get("error"))))
+    if kind == "string_pattern_mismatch" and path == "session":
+        return problem(path, f"{shown(value)} cannot be the name of a session", "it is the name of its znode")
     if kind == "string_pattern_mismatch":
         return problem(path, f"{shown(value)} is not a Flink version", _version_hint(value))
     if kind == "string_too_short":
-        return problem(path, "is empty", _REQUIRED.get(path))
+        return problem(path, "is empty", REQUIRED.get(path))
     return problem(path, str(detail["msg"]))
 
 

@@ -4,9 +4,9 @@ The messages are the product here: whoever edits desired state by hand sees them
 `weir apply` and in the log. Each says where, what, why, and what to do. All of them are reported at
 once (up to `MAX_ERRORS`), so that nobody has to fix a spec one error at a time.
 
-Steps: bytes → JSON (`spec_json`) → known fields (`spec_fields`) → types (pydantic) → rules that no
-single field shows (`spec_rules`). A field that is wrong is replaced by its default for the steps
-after it, and rules that read it are left out, so that one mistake is reported once.
+Steps: bytes → JSON (`spec_json`) → fields of its kind (`spec_kinds`) → known fields (`spec_fields`) →
+types (pydantic) → rules that no single field shows (`spec_rules`). A field that is wrong is replaced by
+its default for the steps after it, and rules that read it are left out, so that one mistake is reported once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from reconciler.model import spec_fields, spec_json, spec_messages, spec_rules
+from reconciler.model import spec_fields, spec_json, spec_kinds, spec_messages, spec_rules
 from reconciler.model.spec import JOB_NAME_MAX, JOB_NAME_PATTERN, JobSpec
 from reconciler.model.spec_errors import DEFAULT_LIMITS, MAX_SPEC_BYTES, SpecInvalid, SpecLimits, problem, shown
 from reconciler.model.status import SpecError
@@ -68,7 +68,7 @@ def check_job_name(name: str) -> Iterable[SpecError]:
 
 
 def _parse(document: dict[str, Any], limits: SpecLimits, problems: list[SpecError]) -> JobSpec:
-    problems += spec_fields.not_yet(document)
+    problems += spec_kinds.check(document)
     problems += spec_fields.unknown_fields(document)
     problems += spec_fields.plain_values(document)
     spec = _validated(document, problems)

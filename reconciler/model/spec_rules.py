@@ -18,7 +18,7 @@ from reconciler.model.constraints import ConstraintError
 from reconciler.model.constraints import parse as parse_constraint
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_errors import SpecLimits, problem, shown
-from reconciler.model.spec_messages import one_of
+from reconciler.model.spec_messages import REQUIRED, one_of
 from reconciler.model.status import SpecError
 from reconciler.model.units import format_duration, format_memory
 
@@ -48,6 +48,11 @@ def _hits(broken: str, field: str) -> bool:
 
 
 def _version(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    if spec.in_session:
+        return
+    if not spec.flink_version:
+        yield problem("flinkVersion", "is required", REQUIRED["flinkVersion"])
+        return
     have = limits.flink_versions
     series = ".".join(spec.flink_version.split(".")[:2])
     if have is not None and spec.flink_version not in have and series not in have:
@@ -60,6 +65,8 @@ def _version(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
 
 
 def _job_uri(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    if spec.is_session:
+        return
     yield from _location("job.uri", spec.job.uri, limits)
     suffix = spec.job.uri.rsplit(".", 1)[-1].lower()
     right = {"py": "python", "jar": "jar", "sql": "sql"}.get(suffix, spec.job.type)
@@ -212,7 +219,7 @@ def _disk_and_gpus(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
 
 def _slots(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     tm = spec.task_manager
-    if tm.replicas is not None and tm.replicas * tm.slots < spec.job.parallelism:
+    if not spec.is_session and tm.replicas is not None and tm.replicas * tm.slots < spec.job.parallelism:
         needed = -(-spec.job.parallelism // tm.slots)
         yield problem(
             "taskManager.replicas",
@@ -287,9 +294,28 @@ def _disposal(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa
         )
 
 
-def _session(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
-    if spec.session is not None and spec.kind != "SessionJob":
-        yield problem("session", f"belongs to kind SessionJob, this is {spec.kind}", "leave it out")
+def _session_job(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
+    if not spec.in_session:
+        return
+    if spec.job.type != "jar":
+        yield problem(
+            "job.type",
+            f"a session takes JARs only; {spec.job.type} jobs need a Python client beside their own JobManager",
+            'run it as an application ("kind": "Application")',
+        )
+    if spec.on_delete == "keep":
+        yield problem(
+            "onDelete",
+            "a job of a session cannot outlive its spec: nobody would end it before its session",
+            'write "savepoint" or "cancel"',
+        )
+    scheme = urlsplit(spec.job.uri).scheme
+    if scheme not in ("", "file", "http", "https"):
+        yield problem(
+            "job.uri",
+            f'the JAR of a session job is uploaded by Weir itself, which cannot read "{scheme}:"',
+            "allowed: file, http, https, or an absolute path",
+        )
 
 
 _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
@@ -314,5 +340,5 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("placement.constraints",), _constraints),
     (("restart.initialBackoff", "restart.maxBackoff"), _backoff),
     (("snapshots.disposeOnDelete", "onDelete"), _disposal),
-    (("kind", "session"), _session),
+    (("kind", "job.type", "job.uri", "onDelete"), _session_job),
 )

@@ -66,6 +66,9 @@ class Status(_Published):
     accepted: bool = True
     error: str | None = None
     """Why the newest desired state was not accepted; the job goes on with the last valid one."""
+    kind: str = "Application"
+    session: str | None = None
+    """The session that a session job runs in, or waits for."""
     generation: int = 0
     job_id: str | None = None
     job_state: str | None = None

@@ -21,22 +21,24 @@ def main(argv: list[str]) -> int:
     run.add_argument("--n", type=int, default=200, help="how many seeds")
     run.add_argument("--seed-base", type=int, default=1, help="the first seed")
     run.add_argument("--keep-going", type=int, default=20, help="stop after so many seeds that failed")
+    run.add_argument("--session", action="store_true", help="a session cluster and two jobs in it")
     replay = commands.add_parser("replay", help="simulate one seed and print everything that happens")
     replay.add_argument("seed", type=int)
+    replay.add_argument("--session", action="store_true", help="as for run")
     commands.add_parser("crashpoints", help="crash the leader after every single call of a few workloads")
     args = parser.parse_args(argv)
     if args.command == "replay":
-        return _replay(args.seed)
+        return _replay(args.seed, args.session)
     if args.command == "crashpoints":
         return _crashpoints()
-    return _run(args.n, args.seed_base, args.keep_going)
+    return _run(args.n, args.seed_base, args.keep_going, args.session)
 
 
-def _run(count: int, base: int, keep_going: int) -> int:
+def _run(count: int, base: int, keep_going: int, session: bool) -> int:
     begun, faults = time.monotonic(), 0
     broken: list[runs.Result] = []
     for done, seed in enumerate(range(base, base + count), start=1):
-        result = runs.run(seed)
+        result = runs.run(seed, session=session)
         faults += result.faults
         if result.violations:
             broken.append(result)
@@ -56,8 +58,8 @@ def _run(count: int, base: int, keep_going: int) -> int:
     return 0
 
 
-def _replay(seed: int) -> int:
-    result = runs.run(seed, trace=True)
+def _replay(seed: int, session: bool) -> int:
+    result = runs.run(seed, trace=True, session=session)
     print("\n".join(result.trace))
     print(f"seed {seed}: {result.faults} faults, {result.elapsed:.0f} virtual seconds, {result.steps} steps")
     for line in result.violations:

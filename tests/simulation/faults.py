@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from integration.flink.fake import EVERYTHING
+from integration.flink.fake_cluster import Cluster
 from integration.mesos.fake import AgentStatus, CallFault
 from integration.mesos.fake_state import FakeAgent
 from reconciler.model import ids
@@ -271,9 +272,13 @@ def blind_flink(world: World) -> None:
     world.sim.after(1 + world.rng.random() * 10, again)
 
 
+def _jobs(world: World) -> list[Cluster]:
+    return sorted(world.flink.all_jobs(), key=lambda cluster: (cluster.cluster_id, cluster.job_id))
+
+
 def fail_job(world: World) -> None:
     """56: an exception in the job; Flink restarts it or gives up."""
-    active = [cluster for _, cluster in sorted(world.flink.clusters.items()) if cluster.active]
+    active = [cluster for cluster in _jobs(world) if cluster.active]
     if active:
         recovers = world.rng.random() < 0.5
         cluster = world.rng.choice(active)
@@ -286,7 +291,7 @@ def fail_job(world: World) -> None:
 def finish_job(world: World) -> None:
     """56: a bounded job comes to its end; its state ends with it."""
     world.flink.advance(world.sim.now)
-    active = [c for _, c in sorted(world.flink.clusters.items()) if c.active and c.job and c.job.running_since]
+    active = [cluster for cluster in _jobs(world) if cluster.active and cluster.job and cluster.job.running_since]
     if active and world.rng.random() < 0.3:
         cluster = world.rng.choice(active)
         _say(world, f"{cluster.cluster_id} finishes")

@@ -52,6 +52,10 @@ class Snapshots(dict[str, FakeSnapshot]):
         self.ever[path] = snapshot
 
 
+_CANCELS = ("CANCEL", "KILL")
+"""A job of a session is cancelled where an application's JobManagers are killed."""
+
+
 def order(snapshot: FakeSnapshot) -> tuple[int, int]:
     """File times and how far a job had come say nothing: a job that ran on after a failed stop went back first."""
     return snapshot.generation, snapshot.checkpoint_id
@@ -182,9 +186,11 @@ class Monitor:
         self.asked[kind] += 1
         self.world.sim.say(leadership.replica.name, f"{kind} {key[:8]} at {target.cluster_id}")
         name = target.cluster_id.rsplit("-", 2)[0]
+        if target.shared:
+            name = next((job for job in self._history if self._persisted(job, f'"jobId":"{target.job_id}"')), name)
         if kind != "cancel" and not self._persisted(name, key):
             self.violation("S4", f"{kind} {key} of {target.cluster_id} was sent before its trigger was persisted")
-        elif kind == "cancel" and not self._persisted(name, '"mode":"CANCEL"'):
+        elif kind == "cancel" and not any(self._persisted(name, f'"mode":"{mode}"') for mode in _CANCELS):
             self.violation("S4", f"{target.cluster_id} was cancelled before the intent was persisted")
 
     def discarded(self, leadership: Leadership, path: str) -> None:

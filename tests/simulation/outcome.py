@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
-from reconciler.model.record import Lifecycle, Record
+from reconciler.model.record import Generation, Lifecycle, Record
 from reconciler.model.spec import JobSpec
 
 if TYPE_CHECKING:
@@ -73,11 +73,22 @@ def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | N
         return "runs another spec than the desired one"
     if record.savepoint is not None:
         return "a savepoint is under way"
+    if generation.spec.is_session:
+        return _session_running(world, record, generation)
     cluster = world.flink.clusters.get(generation.cluster_id)
+    if cluster is not None and generation.session is not None:
+        cluster = cluster.members.get(generation.job_id)
     if cluster is None or cluster.job is None or cluster.job.running_since is None:
         return f"is STABLE, but generation {generation.number} does not run"
     spec = generation.spec
-    return _surplus(world, name, spec.job_manager.replicas + spec.task_managers(), {(record.uid, generation.number)})
+    return _surplus(world, name, spec.job_managers() + spec.task_managers(), {(record.uid, generation.number)})
+
+
+def _session_running(world: World, record: Record, generation: Generation) -> str | None:
+    cluster, spec = world.flink.clusters.get(generation.cluster_id), generation.spec
+    if cluster is None or len(cluster.registered(world.sim.now, world.flink.timing)) < spec.task_managers():
+        return f"is STABLE, but generation {generation.number} has too few TaskManagers"
+    return _surplus(world, record.name, spec.job_managers() + spec.task_managers(), {(record.uid, generation.number)})
 
 
 def _surplus(world: World, name: str, wanted: int, of: set[tuple[str, int]]) -> str | None:

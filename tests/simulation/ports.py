@@ -16,7 +16,16 @@ from reconciler.model.decision import FindRestorePoint
 from reconciler.model.events import StoredRecord, TaskUpdate, UnreadableRecord
 from reconciler.model.observation import FlinkObservation, RestoreView
 from reconciler.model.resources import TaskInfo
-from reconciler.ports import EventSink, Fence, FlinkTarget, FlinkUnreachable, JobChange, PortError, Trigger
+from reconciler.ports import (
+    EventSink,
+    Fence,
+    FlinkTarget,
+    FlinkUnreachable,
+    JobChange,
+    JobSubmission,
+    PortError,
+    Trigger,
+)
 from state.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -152,6 +161,21 @@ class SimFlink:
 
     def cancel(self, target: FlinkTarget) -> None:
         self._change("cancel", target.job_id, target, lambda: self._world.flink.cancel(target))
+
+    def observe_session(self, target: FlinkTarget, now: float) -> FlinkObservation:
+        flink = self._world.flink
+        flink.advance(self._world.sim.now)
+        if self._world.rest_is_lost():
+            return FlinkObservation(now, reachable=False, error="the read timed out")
+        return replace(flink.observe_session(target, flink.now), at=now)
+
+    def submit(self, target: FlinkTarget, submission: JobSubmission) -> None:
+        self._change("submit", target.job_id, target, lambda: self._world.flink.submit(target, submission))
+
+    def forbid(self, job_id: str, cluster_id: str, version: str) -> None:
+        self._world.flink.advance(self._world.sim.now)
+        self._world.sim.say(self._leadership.replica.name, f"forbid {job_id[:8]} at {cluster_id}")
+        self._world.flink.forbid(job_id, cluster_id, version)
 
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         flink = self._world.flink

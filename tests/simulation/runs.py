@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from tests.simulation import faults, outcome, workload
+from tests.simulation import faults, outcome, sessions, workload
 from tests.simulation.monitor import Monitor, Violation
 from tests.simulation.simulator import Storm
 from tests.simulation.world import World
@@ -66,13 +66,15 @@ def quiet_logs(world: World) -> Iterator[None]:
         structlog.configure(**before)
 
 
-def run(seed: int, *, trace: bool = False, until_broken: bool = False) -> Result:
-    """Simulate one seed; with `until_broken` only up to the first violation."""
+def run(seed: int, *, trace: bool = False, until_broken: bool = False, session: bool = False) -> Result:
+    """Simulate one seed; with `until_broken` only up to the first violation, with `session` a session and its jobs."""
     world = World(seed, trace=trace)
     world.monitor.stop_at_first = until_broken
     with quiet_logs(world), suppress(Violation):
         try:
-            if seed % CHAIN_EVERY == 0:
+            if session:
+                _session_storm(world)
+            elif seed % CHAIN_EVERY == 0:
                 _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))])
             else:
                 _storm(world)
@@ -97,6 +99,22 @@ def _storm(world: World) -> None:
     world.run(STORM_S + rng.random() * 5)
     faults.heal(world)
     _must_settle(world)
+    _must_be_silent(world)
+
+
+def _session_storm(world: World) -> None:
+    rng = world.rng
+    sessions.schedule(world, rng.randint(1, 8), STORM_S)
+    faults.schedule(world, (*faults.OPERATOR, *faults.WORLD), rng.randint(2, 10), STORM_S)
+    world.run(STORM_S + rng.random() * 5)
+    faults.heal(world)
+    for name in sessions.JOBS:
+        sessions.correct(world, name)
+    if not _must_settle(world):
+        return
+    if rng.random() < 0.3:
+        sessions.delete_all(world)
+        _must_settle(world)
     _must_be_silent(world)
 
 

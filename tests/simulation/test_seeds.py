@@ -22,17 +22,26 @@ def regressions() -> list[int]:
     return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def check(seed: int) -> None:
-    result = runs.run(seed)
-    assert not result.violations, f"replay with: python -m tests.simulation replay {seed}\n" + "\n".join(
-        result.violations
-    )
+def check(seed: int, session: bool = False) -> None:
+    result = runs.run(seed, session=session)
+    replay = f"replay with: python -m tests.simulation replay {seed}{' --session' if session else ''}"
+    assert not result.violations, "\n".join([replay, *result.violations])
 
 
 @pytest.mark.parametrize("base", BASES)
 def test_every_invariant_holds_for_the_seeds_from(base: int) -> None:
     for seed in range(base, base + CHUNK):
         check(seed)
+
+
+@pytest.mark.parametrize("base", BASES[:4])
+def test_every_invariant_holds_for_a_session_and_its_jobs_for_the_seeds_from(base: int) -> None:
+    for seed in range(base, base + CHUNK):
+        check(seed, session=True)
+
+
+def test_s2_a_checkpoint_that_only_its_loss_tells_of_is_not_passed_over() -> None:
+    check(184, session=True)
 
 
 @pytest.mark.parametrize("seed", regressions())

@@ -39,6 +39,8 @@ class Users:
         self._store = MemoryStore(world.tree)
         self._documents: dict[str, dict[str, Any]] = {}
         self._mine: dict[str, Node] = {}
+        self.bases: dict[str, dict[str, Any]] = {}
+        """What a name is created with, if not with `BASE`."""
         self._valid: dict[str, list[JobSpec]] = {}
         """Every valid version of the present life of a name, oldest first."""
         self._latest_valid: dict[str, bool] = {}
@@ -55,7 +57,7 @@ class Users:
 
     def apply(self, name: str, **changes: Any) -> None:
         """Create the job, or change these fields; a section's fields are merged in (`job={"parallelism": 3}`)."""
-        document = copy.deepcopy(self._documents.get(name, BASE))
+        document = copy.deepcopy(self._documents.get(name, self.bases.get(name, BASE)))
         for key, value in changes.items():
             if isinstance(value, dict):
                 document.setdefault(key, {}).update(value)

@@ -23,7 +23,7 @@ class CheckpointReader:
     def of(self, job: JobSnapshot) -> Checkpoints:
         generation = job.record.generation if job.record is not None else None
         url = job.status.job_manager_url if job.status is not None else None
-        if generation is None or url is None:
+        if generation is None or url is None or generation.spec.is_session:
             return self._none(job, "no JobManager runs")
         try:
             body = self._rest.get(url, f"/jobs/{generation.job_id}/checkpoints")

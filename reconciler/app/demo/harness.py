@@ -260,11 +260,12 @@ class JobView:
     def running(self, generation: int | None = None) -> Status | None:
         """The status, if everything that is wanted runs: tasks in Mesos, and every vertex in Flink."""
         status = self.status()
-        if status is None or status.job_state != "RUNNING" or status.tasks is None:
+        if status is None or status.job_state != "RUNNING" or (status.tasks is None and status.session is None):
             return None
         if generation is not None and status.generation != generation:
             return None
-        if not all(_complete(count) for count in (status.tasks.job_manager, status.tasks.task_manager)):
+        counts = (status.tasks.job_manager, status.tasks.task_manager) if status.tasks is not None else ()
+        if not all(_complete(count) for count in counts):
             return None
         vertices = self.vertices(status)
         return status if vertices and all(state == "RUNNING" for state, _ in vertices) else None

@@ -111,7 +111,8 @@ def _job(families: Families, job: JobSnapshot, now: float, since: float | None) 
     if generation is None:
         return
     families["weir_job_generation"].add_metric([name], generation.number)
-    families["weir_job_parallelism"].add_metric([name], generation.spec.job.parallelism)
+    if not generation.spec.is_session:
+        families["weir_job_parallelism"].add_metric([name], generation.spec.job.parallelism)
     counts: Counter[tuple[str, str]] = Counter()
     for task in record.tasks:
         seen = job.tasks.get(task.task_id) if task.task_id else None

@@ -85,6 +85,7 @@ class World:
         self.attempts = 0
         self.fake_now = 0.0
         self.jobs = 0
+        self.flink_home = Path("/flink")
         self.silent_flink: Callable[[], Flink] = lambda: flink
 
     @property
@@ -376,6 +377,7 @@ def real_world(stack: LocalStack, directory: Path, series: str = "2.2") -> Itera
     flink = FlinkAdapter(zookeeper, storage, zookeeper_root=root)
     processes = RealProcesses(directory / "sandboxes")
     world = World(flink, FlinkRenderer(settings), processes, storage, real=True, series=series)
+    world.flink_home = distribution.home
     world.silent_flink = lambda: FlinkAdapter(KazooClient(stack.zk), storage)  # never started: it cannot answer
     try:
         yield world

@@ -63,6 +63,15 @@ def test_one_file_is_removed(place: Place) -> None:
     assert not place.storage.is_file(uri)
 
 
+def test_what_is_written_is_read_back_and_replaces_what_was_there(place: Place) -> None:
+    uri = f"{place.root}/a/b/result.json"
+    for data in (b"one", b"another"):
+        place.storage.write(uri, data)
+
+        assert place.storage.read(uri, 100) == data
+    assert place.storage.names(f"{place.root}/a/b") == ["result.json"]
+
+
 def test_the_root_has_to_be_there(place: Place) -> None:
     place.storage.require_root(place.root)
 

@@ -19,6 +19,7 @@ from reconciler.app.demo.story import DemoFailed, poll
 from reconciler.model.record import Lifecycle, Record
 from reconciler.model.status import Status
 from tests.integration.jobs.receiver import Receiver
+from tests.integration.programs import compiled
 
 WAIT_S = 180.0
 EXAMPLES = REPOSITORY / "examples"
@@ -148,10 +149,13 @@ class World:
         """A job that is not applied yet. Its input is fed from now on."""
         feeder = Feeder(self.directory / name, batch=10)
         feeder.start()
-        wanted: Spec = {
+        cluster = {
             "flinkVersion": "2.2",
             "jobManager": {"cpus": 0.3, "memory": "704m"},
             "taskManager": {"cpus": 0.3, "memory": "1g", "slots": 1},
+        }
+        wanted: Spec = {
+            **({} if top.get("kind") == "SessionJob" else cluster),
             "health": {"stableAfter": "1s"},
             **top,
             "flinkConfiguration": {"execution.checkpointing.interval": "1s", **top.get("flinkConfiguration", {})},
@@ -159,6 +163,13 @@ class World:
         }
         made = Job(self.installation, name, feeder, wanted)
         self.jobs.append(made)
+        return made
+
+    def session(self, name: str, **top: Any) -> Job:
+        """A session that is not applied yet; it has no input of its own."""
+        made = self.job(name, {}, kind="Session", **top)
+        made.feeder.finish()
+        del made.wanted["job"]
         return made
 
     def even_ids(self, name: str, **top: Any) -> Job:
@@ -184,18 +195,7 @@ class World:
 
     def jar(self, source: Path, flink_home: Path) -> Path:
         """A JAR of one class, compiled against the distribution's own libraries."""
-        name, classes = source.stem, self.directory / f"{source.stem}-classes"
-        target = self.directory / f"{name}.jar"
-        if target.exists():
-            return target
-        classes.mkdir()
-        java = find_java()
-        tools = Path(java.path).resolve().parent if java else Path("/usr/bin")
-        run = [str(tools / "javac"), "--release", "11", "-cp", f"{flink_home}/lib/*", "-d", str(classes), str(source)]
-        subprocess.run(run, check=True)
-        pack = ["--create", "--file", str(target), "--main-class", name, "-C", str(classes), "."]
-        subprocess.run([str(tools / "jar"), *pack], check=True)
-        return target
+        return compiled(source, flink_home, self.directory)
 
 
 def distributions(stack: LocalStack, directory: Path) -> Mapping[str, Mapping[str, Any]]:
@@ -254,7 +254,8 @@ def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPa
             for job in made.jobs:
                 job.feeder.finish()
                 if installation.exists(f"/weir-jobs/jobs/{job.name}"):
-                    job.put(onDelete="cancel")
+                    if job.wanted.get("kind") != "Session":
+                        job.put(onDelete="cancel")
                     installation.delete(job.name)
             poll("its tasks have ended", lambda: not installation.live_tasks(), WAIT_S)
             installation.stop()

@@ -225,7 +225,7 @@ def check_record(before: Record | None, after: Record) -> None:
     for task in after.tasks:
         if after.task_name(task) not in old:
             assert task.attempt >= before.next_attempt, "an attempt number is used again"
-    if before.generation is not None and started(before, after):
+    if before.generation is not None and started(before, after) and not before.generation.spec.is_session:
         old_generation = before.generation
         alive = [
             task for task in after.tasks if task.generation == old_generation.number and task.role is Role.JOB_MANAGER

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.model import flink_keys, spec_fields
 from reconciler.model.spec import JobSpec
+from reconciler.model.spec_kinds import MISPLACED
 from reconciler.model.spec_parse import MAX_ERRORS, MAX_SPEC_BYTES, SpecInvalid, SpecLimits, parse_document, parse_spec
 from reconciler.model.status import SpecError, Status
 
@@ -273,21 +274,69 @@ def test_what_is_no_configuration_key_is_refused(key: str) -> None:
     assert "not a configuration key" in only({"flinkConfiguration": {key: "1"}}).message
 
 
-NOT_YET_EXAMPLES: dict[str, dict[str, Any]] = {
-    "kind=Session": {"kind": "Session"},
-    "kind=SessionJob": {"kind": "SessionJob"},
-}
+SESSION = {"kind": "Session", "flinkVersion": "2.2"}
+SESSION_JOB = {"kind": "SessionJob", "session": "shared", "job": {"type": "jar", "uri": "file:///srv/job.jar"}}
 
 
-@pytest.mark.parametrize("rule", list(spec_fields.NOT_YET))
-def test_what_this_version_would_not_act_on_is_refused(rule: str) -> None:
-    assert spec_fields.NOT_YET[rule] in only(NOT_YET_EXAMPLES[rule]).message
+def refused(document: dict[str, Any]) -> dict[str, SpecError]:
+    return errors(json.dumps(document).encode())
 
 
-def test_a_session_without_a_job_is_refused_for_what_it_is() -> None:
-    document = {"kind": "Session", "flinkVersion": "2.2"}
+def test_the_least_of_a_session_and_of_a_session_job_is_accepted() -> None:
+    session = parse_spec("shared", json.dumps(SESSION).encode())
+    job = parse_spec("orders", json.dumps(SESSION_JOB).encode())
 
-    assert set(errors(json.dumps(document).encode())) == {"kind"}
+    assert (session.task_managers(), session.job_managers()) == (1, 1)
+    assert (job.task_managers(), job.job_managers()) == (0, 0)
+    assert JobSpec.model_validate_json(session.model_dump_json(by_alias=True)) == session
+
+
+@pytest.mark.parametrize(
+    ("document", "missing"),
+    [
+        ({}, {"flinkVersion", "job"}),
+        ({"flinkVersion": "", "job": SESSION_JOB["job"]}, {"flinkVersion"}),
+        ({"kind": "Session"}, {"flinkVersion"}),
+        ({"kind": "SessionJob"}, {"session", "job"}),
+    ],
+)
+def test_f50_each_kind_says_what_it_needs(document: dict[str, Any], missing: set[str]) -> None:
+    found = refused(document)
+
+    assert set(found) == missing
+    assert all(error.message == "is required" and error.hint for error in found.values())
+
+
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, table in MISPLACED.items() for path in table])
+def test_f50_what_a_kind_does_not_have_is_refused_with_where_it_belongs(kind: str, path: str) -> None:
+    document: Any = json.loads(json.dumps({"Session": SESSION, "SessionJob": SESSION_JOB}.get(kind, MINIMAL)))
+    *above, last = path.split(".")
+    node = document
+    for part in above:
+        node = node.setdefault(part, {})
+    node[last] = {"session": "shared", "flinkVersion": "2.2", "onDelete": "keep"}.get(path, {})
+
+    found = refused({**document, "kind": kind})
+
+    assert set(found) == {path}
+    assert found[path].hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"job": {"type": "python", "uri": "file:///srv/job.py"}}, "job.type"),
+        ({"job": {"type": "jar", "uri": "hdfs://name/job.jar"}}, "job.uri"),
+        ({"flinkConfiguration": {"taskmanager.memory.network.fraction": "0.2"}}, "flinkConfiguration"),
+        ({"session": "Not A Name"}, "session"),
+        ({"onDelete": "keep"}, "onDelete"),
+    ],
+)
+def test_f50_what_a_session_cannot_run_is_refused(changes: dict[str, Any], path: str) -> None:
+    (found,) = refused({**SESSION_JOB, **changes}).values()
+
+    assert found.path.startswith(path)
+    assert found.hint
 
 
 @pytest.mark.parametrize("name", ["Orders", "a_b", "-a", "a-", "", "a.b", "a\n", "ä", "a" * 64])
