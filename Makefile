@@ -7,11 +7,12 @@ STAMP  := $(VENV)/.installed
 SUITE  := $(BIN)/python -m tests.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract test-stack simulate chaos demo demo-down demo-kafka demo-kafka-down \
+.PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos \
+	demo demo-down demo-kafka demo-kafka-down \
 	schemas clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Create the virtual environment
 
@@ -30,7 +31,16 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit simulation contract stack e2e chaos
+	@$(SUITE) check unit simulation contract stack e2e chaos containers
+
+test-containers: setup ## Every part in a container of its own; installs and starts an engine where that is possible
+	@$(SUITE) containers
+
+images: setup ## Build the container images of the deployment, and print their names
+	@$(BIN)/python -m integration.containers images
+
+containers-down: setup ## Remove every container that these suites left, also of suites that still run
+	@$(BIN)/python -m integration.containers sweep --all
 
 test-unit: setup ## Unit suites only (no servers)
 	@$(SUITE) check unit

@@ -160,6 +160,17 @@ class MemberControl:
             else:
                 self.partitions.clear(each, self._container(each).id)
 
+    def restore(self) -> None:
+        """Undoes every fault that is left: what is unplugged, frozen or down comes back, and all partitions end."""
+        for name in list(self._members):
+            if self._state(name) == "paused":
+                self.unpause(name)
+            if name in self._unplugged:
+                self.connect(name)
+            if name in self._down:
+                self.start(name)
+        self.heal()
+
     # --- inside -------------------------------------------------------------------------------------------
 
     def _matching(self, peer: str) -> list[Member]:

@@ -14,7 +14,7 @@ from docker.types import EndpointConfig
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-ZK_PORT, MASTER_PORT, AGENT_PORT = 2181, 5050, 5051
+ZK_PORT, MASTER_PORT, AGENT_PORT, API_PORT = 2181, 5050, 5051, 8480
 AGENT_RESOURCES = "cpus:4;mem:4096;disk:10000;ports:[31000-31199]"
 _ryuk = threading.Lock()
 

@@ -30,6 +30,7 @@ from integration.containers.images import Images
 from integration.containers.jobs import JobClient, Spec, poll
 from integration.containers.members import (
     AGENT_RESOURCES,
+    API_PORT,
     ZK_PORT,
     Member,
     MesosAgentContainer,
@@ -196,7 +197,9 @@ class WeirStack(MemberControl):
                 image, name, address, zk=self.zk, attributes=attributes, resources=resources, flags=self._agent_flags
             )
             return member.sharing(str(self.shared))
-        return ReplicaContainer(image, name, address, config=str(self._config)).sharing(str(self.shared))
+        member = ReplicaContainer(image, name, address, config=str(self._config))
+        member.with_env("WEIR_API", f"{address}:{API_PORT}")
+        return member.sharing(str(self.shared))
 
     def _await(self, kind: str) -> None:
         if not self._counts[kind]:
