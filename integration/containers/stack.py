@@ -221,7 +221,6 @@ class WeirStack(MemberControl):
             "zookeeper": {"hosts": self.zk, "root": ROOT, "session_timeout_s": 4.0},
             "mesos": {"master": self.master, "framework_name": f"weir-{self.id}"},
             "storage": {"uri": self._storage.as_uri()},
-            "flink": {"zookeeper_session_timeout_s": 5.0},
             f'flink.distributions."{self.flink}"': {
                 "version": RELEASES.get(self.flink, self.flink),
                 "home": f"/opt/flink/{self.flink}",
