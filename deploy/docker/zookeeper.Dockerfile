@@ -1,6 +1,6 @@
 # Apache ZooKeeper of Debian (3.8). Understands the settings of the official image: ZOO_MY_ID, ZOO_SERVERS,
-# ZOO_TICK_TIME, ZOO_INIT_LIMIT, ZOO_SYNC_LIMIT, ZOO_MAX_CLIENT_CNXNS, ZOO_4LW_COMMANDS_WHITELIST, JVMFLAGS, so either can
-# be used.
+# ZOO_TICK_TIME, ZOO_INIT_LIMIT, ZOO_SYNC_LIMIT, ZOO_MAX_CLIENT_CNXNS, ZOO_4LW_COMMANDS_WHITELIST, ZOO_CFG_EXTRA,
+# JVMFLAGS, so either can be used.
 ARG PARENT=weir/base:latest
 FROM ${PARENT}
 

@@ -90,6 +90,7 @@ class ZooKeeperContainer(Member):
             ZOO_SYNC_LIMIT="5",
             ZOO_MAX_CLIENT_CNXNS="0",
             ZOO_4LW_COMMANDS_WHITELIST="*",
+            ZOO_CFG_EXTRA="maxSessionTimeout=60000",  # 20 ticks otherwise
             # Elections wait this long (5 s by default) for a machine that does not answer; sessions may expire.
             JVMFLAGS="-Dzookeeper.cnxTimeout=500",
         )
@@ -112,7 +113,7 @@ class MesosMasterContainer(Member):
             MESOS_AGENT_PING_TIMEOUT="1secs",
             MESOS_MAX_AGENT_PING_TIMEOUTS="3",
             MESOS_ALLOCATION_INTERVAL="200ms",
-            WEIR_ZK_SESSION_TIMEOUT="10",
+            WEIR_ZK_SESSION_TIMEOUT="20",
             **_flags(flags),
         )
         self.options(restart_policy={"Name": "on-failure"})  # a master that loses its leadership ends on purpose
@@ -140,7 +141,7 @@ class MesosAgentContainer(Member):
             MESOS_HOSTNAME=name,
             MESOS_ATTRIBUTES=attributes,
             MESOS_RESOURCES=resources,
-            WEIR_ZK_SESSION_TIMEOUT="10",
+            WEIR_ZK_SESSION_TIMEOUT="20",
             **_flags(flags),
         )
         self.options(restart_policy={"Name": "on-failure"})

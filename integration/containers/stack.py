@@ -221,6 +221,8 @@ class WeirStack(MemberControl):
             "zookeeper": {"hosts": self.zk, "root": ROOT, "session_timeout_s": 4.0},
             "mesos": {"master": self.master, "framework_name": f"weir-{self.id}"},
             "storage": {"uri": self._storage.as_uri()},
+            # Longer than an ensemble needs to elect another leader, on a busy machine too: no job may restart for that.
+            "flink": {"zookeeper_session_timeout_s": 20.0},
             f'flink.distributions."{self.flink}"': {
                 "version": RELEASES.get(self.flink, self.flink),
                 "home": f"/opt/flink/{self.flink}",
