@@ -62,8 +62,10 @@ class Committer:
             infos.append((launch, info))
         history = self._history(decision, record or entry.record, now)
         acknowledge = take_settled(entry, record)
-        pending = Pending(self._token(), record, decision.effects, acknowledge, infos, status, history)
-        self._send(entry, pending, JobChange(entry.name, record, entry.version, status, history))
+        asked = entry.asked if decision.answered else None
+        pending = Pending(self._token(), record, decision.effects, acknowledge, infos, status, history, asked=asked)
+        answered = asked.ref.version if asked is not None else None
+        self._send(entry, pending, JobChange(entry.name, record, entry.version, status, history, answered=answered))
 
     def commit_status(self, entry: JobEntry, status: Status) -> None:
         """Persist a status only; nothing waits for it."""

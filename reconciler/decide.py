@@ -2,9 +2,10 @@
 
 The order below is the order of precedence, and each step assumes the ones before it:
 
-    1. a delete is noted; nothing is done before Mesos has answered for every task  (S6)
+    1. a delete is noted; nothing is done before Mesos has answered for every task, (S6)
+       nor while a person has the job paused
     2. deaths are taken note of, and charged to the restart budget if they count
-    3. a newer valid desired state is taken up                                      (S3)
+    3. a newer valid desired state is taken up, a person's request is answered      (S3)
     4. an ending that was begun is followed to its end                              (S1, S2, S4)
     5. otherwise the job converges: delete, suspend, start, upgrade or keep running
     6. Mesos is asked about what is doubtful, kills are repeated, ended generations cleaned up
@@ -22,6 +23,7 @@ from reconciler import (
     decide_disposal,
     decide_ending,
     decide_health,
+    decide_requests,
     decide_running,
     decide_session,
     decide_tasks,
@@ -43,20 +45,20 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
     turn = Turn(desired, record, seen, now, policy)
     if turn.deletion_wanted:
         decide_ending.note_delete(turn)
-    if not seen.complete:
-        turn.wait("waiting for Mesos to say what became of every task of this job")
-        return turn.decision()
+    if turn.paused is not None or not seen.complete:
+        decide_requests.take(turn)
+        turn.wait(turn.paused or "waiting for Mesos to say what became of every task of this job")
+        return turn.at_rest()
     if seen.newer_task is not None:
-        turn.block(
-            "RECORD_TOO_OLD",
-            f"{seen.newer_task} runs, but this record does not know it: an old backup was restored. "
-            "Nothing is touched; put the newer record back",
-        )
-        lifecycle.name(turn)
-        return turn.decision()
+        return _decide_too_old(turn, seen.newer_task)
     decide_tasks.absorb_deaths(turn)
     _take_up_spec(turn)
-    ending = record.generation is not None and record.generation.ending is not None
+    decide_requests.take(turn)
+    if turn.paused is not None:
+        turn.wait(turn.paused)
+        return turn.at_rest()
+    generation = turn.record.generation
+    ending = generation is not None and generation.ending is not None
     if ending and turn.generation.spec.is_session:
         decide_session.follow(turn)
     elif ending:
@@ -72,12 +74,32 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
     return turn.decision()
 
 
+def _decide_too_old(turn: Turn, newer_task: str) -> Decision:
+    """Nothing is touched until a person says what became of the generations that the record does not know."""
+    decide_requests.take(turn)
+    if turn.answered and turn.record.blocked is None:
+        turn.wait("a person declared the unknown generation dead")
+        return turn.decision()
+    name = ids.parse_task_id(newer_task)
+    number = max(name.generation if name is not None else 0, turn.record.next_generation - 1)
+    turn.block(
+        "RECORD_TOO_OLD",
+        f"{newer_task} runs, but this record does not know it: an old backup was restored. Nothing is touched; put the "
+        f"newer record back; or, if generation {number} is to be given up and started again from its newest state: "
+        f"weir fence {turn.record.name} --generation {number}",
+    )
+    lifecycle.name(turn)
+    return turn.decision()
+
+
 def _decide_new(desired: Desired, old: Record | None, seen: Observation, now: float, policy: Policy) -> Decision:
     if not desired.present or desired.ref is None or (old is not None and desired.ref.czxid == old.seen.czxid):
         expired = old is not None and now - (old.deleted_at or 0.0) > policy.tombstone_s
         return Decision(None if expired else old, (), "deleted")
     if desired.spec is None:
         return Decision(old, (), "not accepted, nothing runs yet")
+    if desired.paused is not None:
+        return Decision(old, (), desired.paused, paused=True)
     fresh = _new_record(desired.name, desired.ref, desired.spec, old)
     turn = Turn(desired, fresh, replace(seen, complete=True), now, policy)
     turn.event("CREATED", f"accepted version {desired.ref.version} of the desired state")
@@ -103,7 +125,7 @@ def _take_up_spec(turn: Turn) -> None:
         return
     if desired.spec != record.spec:
         turn.unblock()
-        turn.update(rolled_back=None)
+        turn.update(rolled_back=None, rollback_to=None)
     turn.update(seen=desired.ref, spec=desired.spec)
 
 
@@ -121,7 +143,8 @@ def _converge(turn: Turn) -> None:
 def _gone(turn: Turn) -> bool:
     record = turn.record
     deleting = record.lifecycle is Lifecycle.DELETING or turn.deletion_wanted
-    return deleting and record.generation is None and not record.tasks and not record.retired
+    alive = [task for task in record.tasks if not task.fenced]
+    return deleting and record.generation is None and not alive and not record.retired
 
 
 def _bury(turn: Turn) -> Decision:
@@ -133,7 +156,8 @@ def _bury(turn: Turn) -> Decision:
     turn.event("DELETED", f"every task is gone{where}")
     # `onDelete: keep` left its tasks running: with a tombstone the next status update would kill them.
     stones = record.tombstones if turn.spec.on_delete == "keep" else (*record.tombstones, stone)[-16:]
-    turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=stones)
+    # Fenced tasks that show up again are killed by the tombstone.
+    turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=stones, tasks=())
     turn.unblock()
     turn.why = f"deleted{where}"
     return turn.decision()

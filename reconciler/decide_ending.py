@@ -20,6 +20,7 @@ from reconciler import (
     decide_session_job,
     decide_snapshots,
     decide_tasks,
+    past,
 )
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
@@ -30,6 +31,7 @@ from reconciler.model.record import (
     EndMode,
     EndReason,
     Lifecycle,
+    RestoreTold,
     Retired,
     Role,
     Snapshot,
@@ -39,11 +41,13 @@ from reconciler.turn import Turn
 # Beginning
 
 
-def begin(turn: Turn, reason: EndReason, because: str, mode: EndMode | None = None) -> None:
+def begin(
+    turn: Turn, reason: EndReason, because: str, mode: EndMode | None = None, told: RestoreTold | None = None
+) -> None:
     """Persist the intent to end the generation, and do what can be done about it at once."""
     mode = mode or _choose_mode(turn, reason)
     directory, trigger = _trigger(turn, reason, 1) if mode is EndMode.SAVEPOINT else (None, None)
-    turn.update_generation(ending=Ending(reason, mode, turn.now, trigger, directory))
+    turn.update_generation(ending=Ending(reason, mode, turn.now, trigger, directory, told=told))
     turn.unblock()
     how = {
         EndMode.SAVEPOINT: "stopping with a savepoint",
@@ -151,10 +155,11 @@ def _operation(turn: Turn, flink: FlinkObservation | None) -> Operation | None:
 
 
 def _ended(turn: Turn) -> bool:
-    """S1: globally terminal and persisted with this very decision, or every JobManager known dead."""
+    """S1: globally terminal and persisted with this very decision, or every JobManager known dead, or fenced."""
     if turn.generation.session is not None:
         return turn.generation.terminal is not None
-    return turn.generation.terminal is not None or not turn.tasks(Role.JOB_MANAGER)
+    alive = [task for task in turn.tasks(Role.JOB_MANAGER) if not task.fenced]
+    return turn.generation.terminal is not None or not alive
 
 
 def _drive(turn: Turn, flink: FlinkObservation | None, operation: Operation | None) -> None:
@@ -172,8 +177,12 @@ def _drive(turn: Turn, flink: FlinkObservation | None, operation: Operation | No
 
 
 def _waiting_for_death(turn: Turn) -> str:
-    hosts = ", ".join(sorted({task.hostname or "?" for task in turn.tasks(Role.JOB_MANAGER)}))
-    return f"ending generation {turn.generation.number}: waiting until its JobManager on {hosts} is known dead"
+    tasks, number = [task for task in turn.tasks(Role.JOB_MANAGER) if not task.fenced], turn.generation.number
+    hosts = ", ".join(sorted({task.hostname or "?" for task in tasks}))
+    seen = [turn.task_seen(task) for task in tasks]
+    unclear = any(each is not None and each.state.unclear for each in seen)
+    force = f"; if you know that it is: weir fence {turn.record.name} --generation {number}" if unclear else ""
+    return f"ending generation {number}: waiting until its JobManager on {hosts} is known dead{force}"
 
 
 def _drive_cancel(turn: Turn, flink: FlinkObservation | None) -> None:
@@ -196,7 +205,7 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
     if _fell_back(turn, flink, operation):
         return
     if flink is None:
-        turn.wait(f"{what}; the JobManager does not answer")
+        turn.wait(f"{what}; the JobManager does not answer{_way_out(turn)}")
         return
     state = operation.state if operation is not None else None
     if state is OperationState.FAILED:
@@ -210,7 +219,7 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
         turn.wait(f"{what}; it is complete, waiting until the job has finished")
     elif turn.now < ending.not_before:
         turn.wake(ending.not_before)
-        turn.wait(f"{what}; attempt {ending.attempt} follows, the one before failed: {ending.error}")
+        turn.wait(f"{what}; attempt {ending.attempt} follows, the one before failed: {ending.error}{_way_out(turn)}")
     elif flink.job_state is JobState.RUNNING and flink.vertices_running:
         assert ending.trigger_id is not None
         assert ending.directory is not None
@@ -219,6 +228,11 @@ def _drive_stop(turn: Turn, flink: FlinkObservation | None, operation: Operation
     else:
         named = flink.job_state.value if flink.job_state else "not started"
         turn.wait(f"{what}; the job is {named}, waiting until it runs")
+
+
+def _way_out(turn: Turn) -> str:
+    """Said only where a person may have waited for long."""
+    return f"; to go on without the savepoint: weir force {turn.record.name}"
 
 
 def _runs_on(turn: Turn, flink: FlinkObservation) -> bool:
@@ -323,6 +337,7 @@ def forget_generation(turn: Turn) -> None:
     pending = turn.record.savepoint
     if pending is not None and pending.reason != "periodic":
         turn.event("SAVEPOINT_FAILED", "its generation ended before it was complete; ask again", warning=True)
+    past.keep(turn)
     turn.update(generation=None, savepoint=None)
 
 

@@ -138,7 +138,8 @@ def judge_readiness(turn: Turn) -> bool:
         turn.block(
             "ROLLBACK_FAILED",
             f"the last stable spec does not become stable from {origin} either: it may not be able to read that "
-            "state. Change the spec to one that can",
+            "state. Change the spec to one that can, or go back to another one: weir rollback "
+            f"{record.name} --generation N; or start from another state: weir restore-from {record.name} --path PATH",
         )
         return True
     if not turn.spec.health.rollback or record.stable_spec is None:

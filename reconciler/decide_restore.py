@@ -1,7 +1,7 @@
-"""What the next generation starts from: the newest state that the ended one left, or nothing that is older (S2).
+"""What the next generation starts from: the newest known state, or what a person says (S2).
 
-Storage and HA metadata are read after the end, never before, and what is found is put in order by
-(generation, checkpoint id), never by the time of a file.
+The newest is the highest (generation, checkpoint id), never a file's time, and it is looked for when
+the job is terminal or the last JobManager dead, never before (fault 44).
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from dataclasses import replace
 
 from reconciler import decide_running, decide_tasks
 from reconciler.diff import DiffClass, diff_class
-from reconciler.model.observation import JobState
-from reconciler.model.record import EndMode, EndReason, Snapshot, SnapshotKind
+from reconciler.model.observation import JobState, RestoreView
+from reconciler.model.record import EndMode, EndReason, RestoreFrom, Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
 
 def determine(turn: Turn) -> None:
     """Find the newest state of the ended generation and persist it, before anything starts from it."""
     generation, ending = turn.generation, turn.ending
+    if ending.told is not None and ending.told.origin is not RestoreFrom.LATEST:
+        _follow_told(turn, ending.told.path)
+        return
+    if ending.told is not None:
+        _follow_told_latest(turn)
+        return
     if _stateless(turn):
         turn.update_ending(restore_known=True, restore=None)  # stateless: the spec says so explicitly
         return
@@ -31,19 +37,9 @@ def determine(turn: Turn) -> None:
         return
     view = turn.seen.restore
     if view is None or not view.answered or view.generation != generation.number:
-        turn.emit(decide_tasks.find_restore_point(turn))
-        if turn.record.blocked is not None:
-            turn.wait(turn.record.blocked_why)
-        silent = f" ({view.error})" if view is not None and view.error else ""
-        turn.wait(f"looking for the newest state of generation {generation.number}{silent}")
+        _look(turn, view)
         return
-    found = [
-        Snapshot(SnapshotKind.SAVEPOINT, path, generation.number, number, ending.trigger_id, turn.now, "found")
-        for number, path in view.savepoints
-    ]
-    if view.checkpoint_path is not None:
-        number = view.checkpoint_id or 0
-        found.append(Snapshot(SnapshotKind.CHECKPOINT, view.checkpoint_path, generation.number, number, time=turn.now))
+    found = _found(turn, view)
     _remember(turn, found)
     if generation.terminal == JobState.FINISHED.value and not found and not stopped_with:
         _finished_meanwhile(turn)
@@ -55,6 +51,9 @@ def determine(turn: Turn) -> None:
             decide_tasks.block_restore(turn, missing)
             return
         newest = generation.restore if newest is None else newest
+    if _lost_its_checkpoint(turn, view) and not _told_where(turn):
+        decide_tasks.block_restore(turn, f"the newest checkpoint of generation {generation.number} is missing")
+        return
     if newest is not None and newest.path in view.missing and not _told_where(turn):
         decide_tasks.block_restore(turn, f"the newest state is missing: {newest.path}")
         return
@@ -63,18 +62,96 @@ def determine(turn: Turn) -> None:
         turn.update_ending(restore_known=True, restore=newest)
 
 
+def _look(turn: Turn, view: RestoreView | None) -> None:
+    turn.emit(decide_tasks.find_restore_point(turn))
+    if turn.record.blocked is not None:
+        turn.wait(turn.record.blocked_why)
+    silent = f" ({view.error})" if view is not None and view.error else ""
+    turn.wait(f"looking for the newest state of generation {turn.generation.number}{silent}")
+
+
+def _found(turn: Turn, view: RestoreView) -> list[Snapshot]:
+    """What the look at storage and HA metadata brought up."""
+    number, trigger = turn.generation.number, turn.ending.trigger_id
+    found = [
+        Snapshot(SnapshotKind.SAVEPOINT, path, number, checkpoint, trigger, turn.now, "found")
+        for checkpoint, path in view.savepoints
+    ]
+    if view.checkpoint_path is not None:
+        checkpoint = view.checkpoint_id or 0
+        found.append(Snapshot(SnapshotKind.CHECKPOINT, view.checkpoint_path, number, checkpoint, time=turn.now))
+    return found
+
+
+def _follow_told(turn: Turn, path: str | None) -> None:
+    """Start from what a person said, and from nothing else unless told again (S2)."""
+    told = abandon_for(turn, path)
+    turn.update_ending(restore_known=True, restore=told)
+    turn.unblock()
+    turn.event("RESTORE_TOLD", f"starting from {path or 'nothing'}, as a person said")
+
+
+def _follow_told_latest(turn: Turn) -> None:
+    """Start from the newest state that is really there, although newer ones may be missing."""
+    view = turn.seen.restore
+    if view is None or not view.answered or view.generation != turn.generation.number:
+        _look(turn, view)
+        return
+    _remember(turn, _found(turn, view))
+    generation, known = turn.generation, turn.record.snapshots
+    if generation.restore is not None and all(s.path != generation.restore.path for s in known):
+        known = (generation.restore, *known)
+    if not known and not generation.checkpointed:
+        _follow_told(turn, None)  # nothing was ever stored, so that is the newest
+        return
+    there = [s for s in known if s.path not in view.missing]
+    # What was given up counts again when nothing else is left.
+    there = [s for s in there if not s.abandoned] or there
+    if not there:
+        turn.update_ending(told=None)
+        decide_tasks.block_restore(turn, "no state of this job that is known of is there")
+        return
+    newest = max(there, key=lambda snapshot: snapshot.order)
+    _follow_told(turn, newest.path)
+
+
+def abandon_for(turn: Turn, path: str | None) -> Snapshot | None:
+    """The state at `path` is the newest from now on: what is newer is abandoned; without a path everything is."""
+    record, told = turn.record, None
+    if path is not None:
+        known = next((snapshot for snapshot in record.snapshots if snapshot.path == path), None)
+        number = record.next_generation - 1
+        told = known or Snapshot(SnapshotKind.SAVEPOINT, path, number, time=turn.now, reason="told")
+        told = replace(told, abandoned=False)
+    others = [
+        replace(snapshot, abandoned=True) if told is None or snapshot.order > told.order else snapshot
+        for snapshot in record.snapshots
+        if snapshot.path != path
+    ]
+    turn.update(snapshots=(*others, told) if told is not None else tuple(others))
+    return told
+
+
+def _lost_its_checkpoint(turn: Turn, view: RestoreView) -> bool:
+    """It completed checkpoints that must still be there: a savepoint of before does not stand in for them (fault 43).
+
+    HA metadata names the newest one until the job has ended; after a failure Flink retains it (Flink
+    docs, "Checkpoints": retained checkpoints). After FINISHED there is none.
+    """
+    retained = view.ha_metadata or turn.generation.terminal == JobState.FAILED.value
+    return turn.generation.checkpointed and retained and view.checkpoint_path is None
+
+
 def _told_where(turn: Turn) -> bool:
     """The newest state is not to be found: follow what a person has said in the spec since, if anything (S2)."""
     before, wanted = turn.generation.spec.job, turn.spec.job
     path = wanted.initial_savepoint_path
     if path is not None and path != before.initial_savepoint_path:
-        told = Snapshot(SnapshotKind.SAVEPOINT, path, turn.generation.number, reason="told")
-        turn.update_ending(restore_known=True, restore=told)
+        _follow_told(turn, path)
     elif wanted.upgrade_mode == "stateless" != before.upgrade_mode:
-        turn.update_ending(restore_known=True, restore=None)
+        _follow_told(turn, None)
     else:
         return False
-    turn.event("RESTORE_TOLD", f"the newest state is missing; starting from {path or 'nothing'}, as the spec says")
     return True
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir
 from reconciler.model.observation import FlinkObservation, RestoreView, TaskObservation, TaskState
-from reconciler.model.record import EndMode, Generation, Role, Task, TaskPhase
+from reconciler.model.record import EndMode, Generation, Lifecycle, Role, Task, TaskPhase
 from reconciler.report import leads
 from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
@@ -181,16 +181,19 @@ def block_restore(turn: Turn, what: str) -> None:
     """Never start empty and never from something older: say what is missing and how to go on (S2)."""
     turn.block(
         "RESTORE_BLOCKED",
-        f"{what}. Put it back and the job goes on; or say in the spec where to start from: another "
-        "job.initialSavepointPath, or job.upgradeMode stateless to start empty",
+        f"{what}. Put it back and the job goes on; or say what to start from: weir restore-from {turn.record.name} "
+        "--latest (the newest that is there), --path PATH, or --empty. In the desired state another "
+        "job.initialSavepointPath, or job.upgradeMode stateless, say the same",
     )
 
 
 def find_restore_point(turn: Turn) -> FindRestorePoint:
     """The look at storage and HA metadata of the current generation."""
     generation, record = turn.generation, turn.record
-    newest = record.newest_snapshot()
-    paths = {snapshot.path for snapshot in (newest, generation.restore) if snapshot is not None}
+    asked = [record.newest_snapshot(), generation.restore]
+    if generation.ending is not None and generation.ending.told is not None:
+        asked += record.snapshots
+    paths = {snapshot.path for snapshot in asked if snapshot is not None}
     return FindRestorePoint(
         generation.number,
         generation.job_id,
@@ -328,10 +331,16 @@ def clean_up_retired(turn: Turn) -> None:
         if old.job_id in turn.seen.cleaned:
             continue
         left.append(old)
-        if not any(task.generation == old.number for task in turn.record.tasks) and old.number != current:
+        if not _may_come_back(turn, old.number) and old.number != current:
             turn.emit(CleanUpGeneration(old.number, old.job_id, old.cluster_id))
     if len(left) != len(turn.record.retired):
         turn.update(retired=tuple(left))
+
+
+def _may_come_back(turn: Turn, number: int) -> bool:
+    """A fenced task may, too: only a delete does not wait for it."""
+    deleting = turn.record.lifecycle is Lifecycle.DELETING
+    return any(task.generation == number and not (task.fenced and deleting) for task in turn.record.tasks)
 
 
 def unplaced(turn: Turn) -> list[Task]:

@@ -2,6 +2,7 @@
 
 One missing child is a delete. Held for confirmation instead: the parent missing, a parent younger
 than the jobs that were in it (it was recreated), or more than max(3, 20 %) of the jobs gone in one view.
+What is held stays so, whoever leads, until it is put back or a person confirms exactly that loss.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from functools import partial
 
 import structlog
 
+from reconciler.control import Control
 from reconciler.jobs import JobEntry
+from reconciler.model.control import parse_request
 from reconciler.model.events import DesiredLoaded, DesiredTree, Event, ParsedSpec, RawSpec
 from reconciler.model.record import Lifecycle, SpecRef
 from reconciler.ports import Store, StoreError
@@ -21,6 +24,7 @@ log = structlog.get_logger("weir.desired")
 
 MASS_COUNT = 3
 MASS_FRACTION = 0.2
+GO_ON = "nothing is stopped; put the jobs back"
 
 
 class DesiredView:
@@ -31,8 +35,10 @@ class DesiredView:
         store: Store,
         parse: Callable[[RawSpec], ParsedSpec],
         submit: Callable[[str, Callable[[], Event | None]], None],
+        control: Control,
     ) -> None:
         self._store = store
+        self._control = control
         self._parse = parse
         self._submit = submit
         self._reading = False
@@ -83,6 +89,7 @@ class DesiredView:
             entry.raw, entry.parsed, entry.gone, entry.held = raw, parsed, False, None
             if entry.record is not None and raw.ref.czxid not in (_seen(entry), entry.adopted):
                 entry.recreated = raw.ref.czxid
+            entry.vanished = entry.mark = None
         return touched
 
     def _adopt_put_back(self, tree: DesiredTree, jobs: Mapping[str, JobEntry]) -> None:
@@ -102,7 +109,8 @@ class DesiredView:
             entry = jobs[name]
             newer_parent = tree.czxid is not None and tree.czxid > _seen(entry)
             other_ensemble = raw.ref.czxid < _seen(entry)  # where one was rebuilt, zxids begin anew
-            if mass or newer_parent or other_ensemble or (entry.held is not None and not self._missing):
+            was_held = entry.held is not None or self._control.holds(name, _seen(entry))
+            if mass or newer_parent or other_ensemble or (was_held and not self._missing):
                 entry.adopted = raw.ref.czxid
                 log.warning("desired.put_back", job=name, czxid=raw.ref.czxid)
 
@@ -110,18 +118,26 @@ class DesiredView:
         live = {name for name, entry in jobs.items() if _live(entry)}
         missing = {name for name in jobs if name not in tree.specs}
         already = {name for name in missing if jobs[name].gone or _ends(jobs[name])}
-        fresh = (missing & live) - already
+        fresh = {name for name in (missing & live) - already if not self._control.confirmed(name, _seen(jobs[name]))}
         held = _why_held(tree, fresh, live, jobs)
         touched = set()
         for name in missing:
             entry = jobs[name]
-            hold = held if name in fresh else None
+            hold = self._hold(entry, held) if name in fresh else None
+            if hold is not None or self._control.confirmed(name, _seen(entry)):
+                entry.vanished = _seen(entry)
             if entry.raw is not None or entry.held != hold or entry.gone == (hold is not None):
                 touched.add(name)
             entry.raw, entry.parsed, entry.gone, entry.held = None, None, hold is None, hold
         if held is not None and fresh:
             log.error("desired.vanished", why=held, jobs=len(fresh))
         return touched
+
+    def _hold(self, entry: JobEntry, held: str | None) -> str | None:
+        """A hold ends by putting the job back or by a person's word, not because others were put back (S7)."""
+        if held is None and self._control.holds(entry.name, _seen(entry)):
+            return entry.held or f"the job vanished together with others; {GO_ON}"
+        return held or entry.held
 
 
 def _live(entry: JobEntry) -> bool:
@@ -146,24 +162,22 @@ def _ends(entry: JobEntry) -> bool:
 def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[str, JobEntry]) -> str | None:
     if not fresh:
         return None
-    go_on = (
-        f"nothing is stopped; put the jobs back, and delete those that really are to go at most {MASS_COUNT} at a time"
-    )
     if tree.czxid is None:
-        return f"the desired tree is missing; {go_on}"
+        return f"the desired tree is missing; {GO_ON}"
     seen = [entry.record.seen.czxid for name in fresh if (entry := jobs[name]).record is not None]
     if any(czxid < tree.czxid for czxid in seen):
-        return f"the desired tree was recreated without this job; {go_on}"
+        return f"the desired tree was recreated without this job; {GO_ON}"
     if len(fresh) > _limit(live):
-        return f"{len(fresh)} of {len(live)} jobs vanished at once; {go_on}"
+        return f"{len(fresh)} of {len(live)} jobs vanished at once; {GO_ON}"
     return None
 
 
 def _load(store: Store, parse: Callable[[RawSpec], ParsedSpec], known: Mapping[str, SpecRef]) -> Event:
     """Refused versions are parsed again on each reading: what they named may exist by now."""
     try:
-        tree = store.load_jobs()
+        tree, requests = store.load_jobs(), store.load_control()
     except StoreError as error:
         return DesiredLoaded(None, error=str(error))
     parsed = {name: parse(raw) for name, raw in tree.specs.items() if known.get(name) != raw.ref}
-    return DesiredLoaded(tree, parsed)
+    asked = {name: parse_request(raw) for name, raw in requests.items()}
+    return DesiredLoaded(tree, parsed, control=asked)

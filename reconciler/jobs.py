@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from reconciler.model import ids
+from reconciler.model.control import Asked
 from reconciler.model.decision import Desired, Effect
 from reconciler.model.events import EffectDone, FlinkAnswered, ParsedSpec, RawSpec, TaskUpdate
 from reconciler.model.observation import (
@@ -16,7 +18,7 @@ from reconciler.model.observation import (
     SessionView,
     TaskObservation,
 )
-from reconciler.model.record import Lifecycle, Record, Role, Task
+from reconciler.model.record import Lifecycle, Record, Role, SpecRef, Task
 from reconciler.model.resources import PORTS, Sibling, TaskInfo, TaskRequest
 from reconciler.model.status import JobEvent, Status
 from reconciler.restarts import is_relaunch, recently_failed
@@ -47,6 +49,8 @@ class Pending:
     status: Status | None
     events: Sequence[JobEvent] = ()
     record_written: bool = True
+    asked: Asked | None = None
+    """The request that is answered and removed with it."""
 
 
 @dataclass(slots=True)
@@ -58,8 +62,19 @@ class JobEntry:
     parsed: ParsedSpec | None = None
     gone: bool = False
     held: str | None = None
+    """Why the job counts as there although its node is missing (S7)."""
     recreated: int = 0
     """czxid of a node with which another life of the name begins; this one ends, whatever becomes of the tree."""
+    vanished: int | None = None
+    """Czxid of the node whose loss is, or was, held."""
+    mark: str | None = None
+    """What a person names to confirm the loss."""
+    asked: Asked | None = None
+    """The request that waits to be answered."""
+    answered: SpecRef | None = None
+    """The request that was answered last; a read that began before that brings it up again."""
+    all_paused: str | None = None
+    """Why nothing may be done for any job."""
     adopted: int | None = None
     """czxid of a node that stands for the job of the record although it is a new one."""
     record: Record | None = None
@@ -94,11 +109,20 @@ class JobEntry:
     unclear: int = 0
     """Writes in a row of which nobody knew whether they were applied."""
 
+    @property
+    def paused(self) -> bool:
+        return self.all_paused is not None or (self.record is not None and self.record.paused is not None)
+
     def desired(self) -> Desired:
+        return replace(self._desired(), asked=self.asked, paused=self.all_paused)
+
+    def _desired(self) -> Desired:
         if self.gone:
             return Desired(self.name, present=False)
         if self.held is not None or self.parsed is None:
-            return Desired(self.name, present=True, ref=self.record.seen if self.record else None, held=self.held)
+            confirm = f", or say that it is a delete: weir confirm {self.mark}" if self.mark else ""
+            held = f"{self.held}{confirm}" if self.held is not None else None
+            return Desired(self.name, present=True, ref=self.record.seen if self.record else None, held=held)
         spec, error = self.parsed.spec, self.parsed.error
         if spec is not None and self._another_kind(spec.is_session):
             # What a session is to its jobs, and what a job is to its state, ends with a delete only.
@@ -148,6 +172,8 @@ class JobEntry:
         known = {task.task_id for task in record.tasks if task.task_id} if record else set()
         self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
         self.unanswered &= known
+        if self.newer_task is not None and (record is None or knows(record, self.newer_task)):
+            self.newer_task = None
         job_id = record.generation.job_id if record and record.generation else None
         self.forbidden &= {job_id} if job_id else set()
         if before != job_id:
@@ -239,7 +265,26 @@ class JobEntry:
 
 def wants(entry: JobEntry, now: float) -> bool:
     """True when the persisted record has tasks to place, and their back-off is over."""
-    return entry.record is not None and any(not task.placed and task.not_before <= now for task in entry.record.tasks)
+    return (
+        entry.record is not None
+        and not entry.paused
+        and any(not task.placed and task.not_before <= now for task in entry.record.tasks)
+    )
+
+
+def knows(record: Record, task_id: str) -> bool:
+    """True when the record explains a task of this name: as its own, an older one's, or one of a fenced generation."""
+    name = ids.parse_task_id(task_id)
+    if name is None or name.uid != record.uid or any(task.task_id == task_id for task in record.tasks):
+        return True
+    return fenced(record, name.generation) or (
+        name.generation < record.next_generation and name.attempt < record.next_attempt
+    )
+
+
+def fenced(record: Record, generation: int) -> bool:
+    """True when a person declared this generation, or a later one, dead."""
+    return any(generation <= force.generation for force in record.fenced)
 
 
 def unplaced(entries: Iterable[JobEntry], dirty: Container[str], now: float) -> tuple[frozenset[str], bool]:

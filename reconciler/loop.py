@@ -24,6 +24,7 @@ from reconciler import sessions
 from reconciler.calls import MesosCalls
 from reconciler.clocks import not_ahead
 from reconciler.committing import Committer, Launcher, take_settled
+from reconciler.control import Control
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
 from reconciler.effects import Effects
@@ -71,7 +72,8 @@ class Loop:
         self._calls = MesosCalls(parts.cluster, submit)
         self._offers = OfferBook(OfferCalls(self._calls.decline, self._calls.suppress, self._calls.revive))
         self._effects = Effects(parts.cluster, parts.flink, parts.renderer, parts.policy, submit)
-        self._desired = DesiredView(parts.store, parts.parse, submit)
+        self._control = Control(parts.store, lease.fence, submit)
+        self._desired = DesiredView(parts.store, parts.parse, submit, self._control)
         self._takeover = TakeOver(parts.store, parts.cluster, self._calls, lease.fence, self._timers, submit, sink)
         self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
         self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
@@ -128,6 +130,7 @@ class Loop:
             ev.RestoreFound: self._on_restore,
             ev.EffectDone: self._on_effect_done,
             ev.Committed: self._on_committed,
+            ev.OperatorCommitted: self._on_operator_committed,
             ev.DesiredChanged: lambda _: self._read_desired(),
             ev.DesiredLoaded: self._on_desired,
             ev.RecordsLoaded: self._on_takeover,
@@ -146,7 +149,16 @@ class Loop:
 
     def _on_desired(self, event: ev.DesiredLoaded) -> None:
         self._dirty |= self._desired.take(event, self.jobs)
+        if event.tree is not None:
+            self._dirty |= self._control.take(event.control, self.jobs) | self._control.apply(self.jobs)
         self._go_on()
+
+    def _on_operator_committed(self, event: ev.OperatorCommitted) -> None:
+        if event.fenced:
+            self._stop(f"a newer leader exists: {event.error}")
+        elif not self._control.committed(event, self._now()):
+            self._read_desired()
+        self._dirty |= self._control.apply(self.jobs)
 
     def _on_update(self, update: ev.TaskUpdate) -> None:
         name = ids.parse_task_id(update.task_id)
@@ -204,6 +216,8 @@ class Loop:
     def _on_takeover(self, event: ev.RecordsLoaded | ev.FrameworkIdSaved | ev.Subscribed | ev.Disconnected) -> None:
         if isinstance(event, ev.Subscribed | ev.Disconnected):
             self._offers.clear()
+        elif isinstance(event, ev.RecordsLoaded) and event.records is not None:
+            self._control.loaded(event.operator, self._now())
         problem = self._takeover.handle(event, self.jobs, self._now())
         if problem is not None and isinstance(event, ev.FrameworkIdSaved):
             self._stop(problem)  # nothing was launched under this id: the next leader may try again
@@ -236,6 +250,8 @@ class Loop:
             self._timers.set("resync", now + RESYNC_S)
             self._read_desired()
             self._dirty.update(self.jobs)
+            for each in self.jobs.values():  # a person may have put the newer record back
+                each.stale = each.stale or each.newer_task is not None
         elif kind == "takeover":
             self._takeover.start()
         elif kind == "ask":
@@ -267,6 +283,9 @@ class Loop:
         if self.stopped is not None or not self._takeover.acting or not self._lease.may_act():
             return
         now = self._now()
+        again = self._control.work(self.jobs, now)
+        if again is not None:
+            self._timers.set("control", again)
         decided: list[tuple[JobEntry, Decision]] = []
         dirty, self._dirty = sorted(self._dirty), set()
         for name in dirty:
@@ -326,7 +345,7 @@ class Loop:
             return
         why = decision.why if not entry.waiting else f"waiting for an offer: {entry.waiting}"
         status = status_of(entry.desired(), decision.record, entry.observation(), why, now, self._lease.fence.epoch)
-        if placed or decision.record != entry.record:
+        if placed or decision.record != entry.record or decision.answered:
             self._committer.commit(entry, decision, placed, status, now)
             return
         acknowledge = take_settled(entry, entry.record)
@@ -363,6 +382,8 @@ class Loop:
         entry.unclear = 0
         if pending.record_written:
             entry.adopt(pending.record, event.version)
+        if pending.asked is not None:
+            entry.asked, entry.answered = None, pending.asked.ref
         self._touch(entry)
         entry.status, entry.status_at = pending.status, self._now()
         for told in pending.events:
@@ -376,6 +397,9 @@ class Loop:
         log.warning("commit.unclear", job=entry.name, error=event.error, reread=event.reread)
         entry.acknowledge = [*pending.acknowledge, *entry.acknowledge]
         self._launcher.settle(entry.name, pending.launches, applied=False)
+        if pending.asked is not None:
+            entry.asked = None
+            self._read_desired()
         if event.too_large:
             why = f"what has to be remembered of this job is too large: {event.error}"
             self._committer.leave_alone(entry, why, self._now())

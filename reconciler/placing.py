@@ -35,7 +35,8 @@ class Placer:
         if not decided:
             return {}
         # Until Mesos has answered for every task of a job nothing is decided for it, and nothing placed (S6).
-        known = [(entry, decision) for entry, decision in decided if entry.observation().complete]
+        # Nor while a person has it paused.
+        known = [(entry, made) for entry, made in decided if entry.observation().complete and not made.paused]
         wanted = {entry.name: requests(decision.record, now) for entry, decision in known}
         admitted = self._cap.admit([request for found in wanted.values() for request in found], now)
         for job, at in admitted.wake.items():

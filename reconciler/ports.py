@@ -23,9 +23,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reconciler.model.control import RawRequest
 from reconciler.model.decision import FindRestorePoint
-from reconciler.model.events import DesiredTree, Event, RawSpec, StoredRecord, TaskUpdate, UnreadableRecord
+from reconciler.model.events import (
+    DesiredTree,
+    Event,
+    RawSpec,
+    StoredOperator,
+    StoredRecord,
+    TaskUpdate,
+    UnreadableRecord,
+)
 from reconciler.model.observation import FlinkObservation, RestoreView
+from reconciler.model.operator import OperatorRecord
 from reconciler.model.record import Generation, Record, Task
 from reconciler.model.resources import TaskInfo
 from reconciler.model.status import JobEvent, LeaderInfo, Status
@@ -99,6 +109,19 @@ class JobChange:
     events: tuple[JobEvent, ...] = ()
     write_record: bool = True
     """False: only status and events change."""
+    answered: int | None = None
+    """The version of the request in `/weir/control/<name>` that is answered with this change, and removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorChange:
+    """What is written about all jobs, in one multi together with the fence check."""
+
+    record: OperatorRecord
+    expected_version: int | None
+    events: tuple[JobEvent, ...] = ()
+    answered: tuple[tuple[str, int], ...] = ()
+    """Names and versions of the requests that are answered with it, and removed."""
 
 
 class Store(Protocol):
@@ -116,12 +139,22 @@ class Store(Protocol):
 
     def load_events(self, name: str) -> tuple[JobEvent, ...]: ...
 
+    def load_control(self) -> Mapping[str, RawRequest]:
+        """Requests of people, by the name of the job that they are about."""
+        ...
+
+    def load_operator(self) -> StoredOperator | None: ...
+
     def commit(self, fence: Fence, change: JobChange) -> int:
         """Apply the change atomically; the record's new znode version (-1 when it was not written)."""
         ...
 
+    def commit_operator(self, fence: Fence, change: OperatorChange) -> int:
+        """Apply the change atomically; the new version of the operator's record."""
+        ...
+
     def watch(self, sink: EventSink) -> None:
-        """Send `DesiredChanged` whenever the desired tree may have changed, until `unwatch`."""
+        """Send `DesiredChanged` whenever desired tree or requests may have changed, until `unwatch`."""
         ...
 
     def unwatch(self) -> None: ...
@@ -145,6 +178,14 @@ class JobWriter(Protocol):
         ...
 
     def delete_job(self, name: str) -> None: ...
+
+    def put_request(self, name: str, data: bytes) -> None:
+        """Ask for something. VersionConflict while another request about the same name waits for its answer."""
+        ...
+
+    def withdraw_request(self, name: str) -> None:
+        """Take back a request that was not answered yet; no error when there is none."""
+        ...
 
 
 class Lease(Protocol):

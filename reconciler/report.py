@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from reconciler.model.decision import Desired
 from reconciler.model.observation import Observation, TaskState
-from reconciler.model.record import Record, Role, Snapshot, Task
-from reconciler.model.status import Observed, SnapshotStatus, Status, TaskCounts, TaskStatus
+from reconciler.model.record import Answer, Record, Role, Snapshot, Task
+from reconciler.model.status import Observed, RequestStatus, SnapshotStatus, Status, TaskCounts, TaskStatus
 
 
 def timestamp(seconds: float) -> str:
@@ -50,6 +50,10 @@ def status_of(desired: Desired, record: Record | None, seen: Observation, why: s
         restarts=record.restarts.total,
         last_snapshot=_snapshot(newest) if newest else None,
         restored_from=generation.restore.path if generation and generation.restore else None,
+        paused=desired.paused is not None or record.paused is not None,
+        held=desired.held is not None,
+        blocked=record.blocked,
+        last_request=_request(record.answers[-1]) if record.answers else None,
         leader_epoch=epoch,
         time=timestamp(now),
     )
@@ -117,6 +121,13 @@ def _task(record: Record, task: Task, seen: Observation) -> TaskStatus:
         said = f"{said}, being killed"
     role = "jm" if task.role is Role.JOB_MANAGER else "tm"
     return TaskStatus(id=record.task_name(task), role=role, state=said, agent=task.agent_id, hostname=task.hostname)
+
+
+def _request(answer: Answer) -> RequestStatus:
+    return RequestStatus(
+        id=answer.id, action=answer.action, accepted=answer.accepted, answer=answer.answer, by=answer.by,
+        time=timestamp(answer.at),
+    )  # fmt: skip
 
 
 def _snapshot(snapshot: Snapshot) -> SnapshotStatus:

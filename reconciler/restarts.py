@@ -49,7 +49,7 @@ def charge(turn: Turn, reason: str, agent_id: str | None = None) -> None:
             turn.block(
                 EXHAUSTED,
                 f"the restart strategy {turn.spec.restart.strategy} gave up after: {reason[:300]}. "
-                "Change the spec (restartNonce is enough) to try again",
+                f"To try again: weir restart {turn.record.name} (or change the spec; restartNonce is enough)",
             )
         return
     turn.update(restarts=replace(counted, next_at=now + delay, delay=delay, problem=problem))

@@ -18,7 +18,7 @@ import structlog
 
 from reconciler.calls import MesosCalls
 from reconciler.clocks import not_ahead
-from reconciler.jobs import JobEntry
+from reconciler.jobs import JobEntry, fenced
 from reconciler.model import ids
 from reconciler.model.events import (
     Disconnected,
@@ -179,16 +179,19 @@ class TakeOver:
         if name is None or record is None or not update.state.alive:
             log.warning("task.unknown", task_id=update.task_id, state=update.state.value)
             return
+        assert entry is not None
         buried = any(stone.uid == name.uid for stone in record.tombstones)
-        older = name.uid == record.uid and name.generation < record.next_generation - 1
-        if buried or older:
+        older = name.generation < record.next_generation - 1 or fenced(record, name.generation)
+        if buried or (name.uid == record.uid and older):
+            if entry.paused:
+                return  # an implicit reconciliation brings it up again
+
             log.warning("task.unknown_killed", task_id=update.task_id, buried=buried)
             self._calls.kill(update.task_id, update.agent_id, UNKNOWN_GRACE_S)
             self._calls.acknowledge(update)
         elif name.uid == record.uid and (
             name.generation >= record.next_generation or name.attempt >= record.next_attempt
         ):
-            assert entry is not None
             entry.newer_task = update.task_id
         else:
             log.warning("task.unknown", task_id=update.task_id, state=update.state.value)
@@ -211,7 +214,7 @@ def _owner_waits(jobs: Mapping[str, JobEntry], task_id: str) -> bool:
 def _load(store: Store) -> Event:
     try:
         store.sync()
-        return RecordsLoaded(store.load_framework_id(), store.load_records())
+        return RecordsLoaded(store.load_framework_id(), store.load_records(), operator=store.load_operator())
     except StoreError as error:
         return RecordsLoaded(None, None, str(error))
 

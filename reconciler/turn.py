@@ -25,6 +25,8 @@ class Turn:
         self.now = now
         self.policy = policy
         self.why = ""
+        self.answered = False
+        """True once the request in `desired.asked` is answered."""
         self._effects: dict[str, Effect] = {}
         self._wake: float | None = None
 
@@ -43,9 +45,19 @@ class Turn:
         A spec that failed is not tried again until somebody changes it.
         """
         record = self.record
-        if record.rolled_back is None or record.stable_spec is None or record.rolled_back != record.spec:
+        instead = record.rollback_to or record.stable_spec
+        if record.rolled_back is None or instead is None or record.rolled_back != record.spec:
             return self.spec
-        return record.stable_spec
+        return instead
+
+    @property
+    def paused(self) -> str | None:
+        """Why nothing may be done, or None: a person paused this job or all of them."""
+        mine = self.record.paused
+        if mine is None:
+            return self.desired.paused
+        by, reason = f" by {mine.by}" if mine.by else "", f": {mine.reason}" if mine.reason else ""
+        return f"paused{by}{reason}; it is observed and nothing is done. To go on: weir unpause {self.record.name}"
 
     @property
     def generation(self) -> Generation:
@@ -84,7 +96,7 @@ class Turn:
 
     def waited_since(self, stored: float) -> float:
         """From when a patience counts: nobody waited while nobody operated."""
-        return max(stored, self.seen.since)
+        return max(stored, self.seen.since, self.record.unpaused_at)
 
     # Changing
 
@@ -138,4 +150,9 @@ class Turn:
         effects = [*self._effects.values()]
         if self._wake is not None:
             effects.append(WakeAt(self._wake))
-        return Decision(self.record, tuple(effects), self.why)
+        return Decision(self.record, tuple(effects), self.why, self.answered)
+
+    def at_rest(self) -> Decision:
+        """Only what is told; whatever else was decided is decided again when it may be done."""
+        told = tuple(effect for effect in self._effects.values() if isinstance(effect, EmitEvent))
+        return Decision(self.record, told, self.why, self.answered, paused=True)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from reconciler.model.operator import OperatorRecord
 from reconciler.model.record import SCHEMA_VERSION, Record
 from reconciler.model.status import JobEvent, LeaderInfo, Status
 
@@ -33,6 +34,10 @@ class NewerSchema(CodecError):
 # at the next write.
 RECORD: TypeAdapter[Record | None] = TypeAdapter(
     Record | None,
+    config=ConfigDict(alias_generator=to_camel, extra="forbid", ser_json_inf_nan="constants"),
+)
+OPERATOR: TypeAdapter[OperatorRecord | None] = TypeAdapter(
+    OperatorRecord | None,
     config=ConfigDict(alias_generator=to_camel, extra="forbid", ser_json_inf_nan="constants"),
 )
 _EVENTS: TypeAdapter[tuple[JobEvent, ...]] = TypeAdapter(tuple[JobEvent, ...])
@@ -61,6 +66,25 @@ def decode_record(data: bytes, name: str | None = None) -> Record:
         raise CodecError(f"the record cannot be read: schema version {record.schema} does not exist")
     if name is not None and record.name != name:
         raise CodecError(f'the record at "{name}" belongs to the job "{record.name}"')
+    return record
+
+
+def encode_operator(record: OperatorRecord) -> bytes:
+    """The znode value of `/weir/operator`, indented because people read it with `get`."""
+    return OPERATOR.dump_json(record, by_alias=True, indent=1)
+
+
+def decode_operator(data: bytes) -> OperatorRecord:
+    """Read it back. Raises `CodecError` for junk and for a newer schema."""
+    try:
+        record = OPERATOR.validate_json(data)
+    except ValidationError as error:
+        _refuse_newer(data)
+        raise CodecError(f"the operator's record cannot be read: {_first(error)}") from None
+    if record is None:
+        raise CodecError("the operator's record cannot be read: it is null")
+    if record.schema > SCHEMA_VERSION:
+        raise _newer(record.schema)
     return record
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reconciler.model.control import MAX_REQUEST_BYTES
 from reconciler.model.status import EVENTS_KEPT, JobEvent
-from reconciler.ports import JobChange, ValueTooLarge
-from state.codec import encode_events, encode_record, encode_status
+from reconciler.ports import JobChange, OperatorChange, ValueTooLarge
+from state.codec import encode_events, encode_operator, encode_record, encode_status
 
 REQUEST_LIMIT = 1_000_000
 """Bytes of one request; below 1 MiB by a margin for paths and headers."""
@@ -81,6 +82,22 @@ def encode_change(change: JobChange, history: tuple[JobEvent, ...]) -> EncodedCh
     if change.events and not deletes_record(change):
         events = encode_bounded(append_events(history, change.events), REQUEST_LIMIT - size)
     return EncodedChange(record, status, events)
+
+
+def encode_operator_change(change: OperatorChange, history: tuple[JobEvent, ...]) -> EncodedChange:
+    """The same for what is written about all jobs."""
+    record = encode_operator(change.record)
+    check_size("the operator's record", len(record))
+    events = None
+    if change.events:
+        events = encode_bounded(append_events(history, change.events), REQUEST_LIMIT - len(record))
+    return EncodedChange(record, None, events)
+
+
+def check_request(name: str, data: bytes) -> None:
+    """Refuse a request that nobody would read."""
+    if len(data) > MAX_REQUEST_BYTES:
+        raise ValueTooLarge(f'the request about "{name}" has {len(data)} bytes, the most is {MAX_REQUEST_BYTES}')
 
 
 def deletes_record(change: JobChange) -> bool:

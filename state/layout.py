@@ -5,7 +5,8 @@
 /weir/records/<name>    the operator's memory
 /weir/events/<name>     bounded history
 /weir/leader/election   contenders;  epoch: the fencing counter;  info: who leads
-/weir/control           requests of people and tools
+/weir/control/<name>    requests of people and tools; `_global`: about all jobs
+/weir/operator          the operator's memory about all jobs
 /weir/framework         Mesos framework id
 /weir/schema            schema version of the tree
 """
@@ -16,9 +17,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from reconciler.model.events import StoredRecord, UnreadableRecord
+from reconciler.model.events import StoredOperator, StoredRecord, UnreadableRecord
 from reconciler.model.status import JobEvent, Status
-from state.codec import CodecError, decode_events, decode_record, decode_status
+from state.codec import CodecError, decode_events, decode_operator, decode_record, decode_status
 
 _log = structlog.get_logger(__name__)
 
@@ -54,6 +55,10 @@ class Layout:
         return f"{self.root}/control"
 
     @property
+    def operator(self) -> str:
+        return f"{self.root}/operator"
+
+    @property
     def election(self) -> str:
         return f"{self.root}/leader/election"
 
@@ -87,6 +92,15 @@ def read_record(name: str, data: bytes, version: int) -> StoredRecord | Unreadab
     except CodecError as error:
         _log.warning("store.record_unreadable", job=name, version=version, error=str(error))
         return UnreadableRecord(name, str(error))
+
+
+def read_operator(data: bytes, version: int) -> StoredOperator:
+    """The operator's own record, or why it cannot be read: everything is left alone then."""
+    try:
+        return StoredOperator(decode_operator(data), version)
+    except CodecError as error:
+        said = f"{error}; everything is left as it is. Correct /operator or put it back from a backup"
+        return StoredOperator(None, version, said)
 
 
 def read_status(name: str, data: bytes) -> Status | None:

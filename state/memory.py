@@ -9,11 +9,19 @@ is where faults are injected: `fail_next`, `suspend`, `expire`, `lag`, `lose_wat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from reconciler.model.events import DesiredChanged, DesiredTree, RawSpec, StoredRecord, UnreadableRecord
+from reconciler.model.control import GLOBAL, RawRequest
+from reconciler.model.events import (
+    DesiredChanged,
+    DesiredTree,
+    RawSpec,
+    StoredOperator,
+    StoredRecord,
+    UnreadableRecord,
+)
 from reconciler.model.record import SCHEMA_VERSION, SpecRef
 from reconciler.model.status import JobEvent, LeaderInfo, Status
 from reconciler.ports import (
@@ -21,14 +29,17 @@ from reconciler.ports import (
     Fence,
     Fenced,
     JobChange,
+    OperatorChange,
     SchemaTooNew,
     StoreError,
     StoreUnavailable,
     VersionConflict,
 )
 from state.codec import CodecError, decode_leader, encode_leader
-from state.history import check_size, deletes_record, encode_change
-from state.layout import check_name, read_events, read_record, read_status
+from state.history import check_request, check_size, deletes_record, encode_change, encode_operator_change
+from state.layout import check_name, read_events, read_operator, read_record, read_status
+
+OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,7 @@ class _View:
     records: Mapping[str, Node]
     status: Mapping[str, Node]
     events: Mapping[str, Node]
+    control: Mapping[str, Node]
 
 
 @dataclass(slots=True)
@@ -69,6 +81,9 @@ class MemoryTree:
         self.records: dict[str, Node] = {}
         self.status: dict[str, Node] = {}
         self.events: dict[str, Node] = {}
+        self.control: dict[str, Node] = {}
+        self.operator: dict[str, Node] = {}
+        """At most one node, `OPERATOR`."""
         self.schema: int | None = None
         self.framework_id: str | None = None
         self.epoch = 0
@@ -101,7 +116,7 @@ class MemoryTree:
         """Write one node unconditionally, as `zkCli.sh` would; the new version."""
         old = table.get(name)
         table[name] = Node(data, old.czxid, old.version + 1) if old else Node(data, self.next_zxid())
-        if table is self.jobs:
+        if table is self.jobs or table is self.control:
             self.changed()
         return table[name].version
 
@@ -120,11 +135,12 @@ class MemoryTree:
 
     def view(self) -> _View:
         jobs = None if self.jobs is None else dict(self.jobs)
-        return _View(jobs, self.jobs_czxid, dict(self.records), dict(self.status), dict(self.events))
+        tables = (dict(self.records), dict(self.status), dict(self.events), dict(self.control))
+        return _View(jobs, self.jobs_czxid, *tables)
 
     def current(self) -> _View:
         """The tables themselves, without copying; only for a read that ends at once."""
-        return _View(self.jobs, self.jobs_czxid, self.records, self.status, self.events)
+        return _View(self.jobs, self.jobs_czxid, self.records, self.status, self.events, self.control)
 
 
 class MemorySession:
@@ -239,6 +255,16 @@ class MemoryStore:
             found = {name: read_status(name, node.data) for name, node in nodes}
             return {name: status for name, status in found.items() if status is not None}
 
+    def load_control(self) -> Mapping[str, RawRequest]:
+        with self.session.call("load_control"):
+            nodes = self.session.view().control
+            return {name: _raw_request(name, nodes[name]) for name in sorted(nodes)}
+
+    def load_operator(self) -> StoredOperator | None:
+        with self.session.call("load_operator"):
+            node = self.tree.operator.get(OPERATOR)
+            return read_operator(node.data, node.version) if node else None
+
     def load_events(self, name: str) -> tuple[JobEvent, ...]:
         with self.session.call("load_events"):
             node = self.session.view().events.get(name)
@@ -250,7 +276,11 @@ class MemoryStore:
             history = self.tree.events.get(change.name)
             encoded = encode_change(change, read_events(change.name, history.data) if history else ())
             self._check_fence(fence)
+            if change.answered is not None:
+                self._check_requests(((change.name, change.answered),))
             version = self._write_record(change, encoded.record)
+            if change.answered is not None:
+                self._remove_requests((change.name,))
             if deletes_record(change):
                 self.tree.status.pop(change.name, None)
                 self.tree.events.pop(change.name, None)
@@ -260,6 +290,34 @@ class MemoryStore:
                 self.tree.put(self.tree.events, change.name, encoded.events)
             self.session.catch_up()
         return version
+
+    def commit_operator(self, fence: Fence, change: OperatorChange) -> int:
+        with self.session.call("commit_operator"):
+            history = self.tree.events.get(GLOBAL)
+            encoded = encode_operator_change(change, read_events(GLOBAL, history.data) if history else ())
+            self._check_fence(fence)
+            self._check_requests(change.answered)
+            stored = self.tree.operator.get(OPERATOR)
+            if (stored.version if stored else None) != change.expected_version:
+                raise VersionConflict("the operator's record has another version")
+            assert encoded.record is not None
+            version = self.tree.put(self.tree.operator, OPERATOR, encoded.record)
+            if encoded.events is not None:
+                self.tree.put(self.tree.events, GLOBAL, encoded.events)
+            self._remove_requests([name for name, _ in change.answered])
+            self.session.catch_up()
+        return version
+
+    def _check_requests(self, answered: Iterable[tuple[str, int]]) -> None:
+        for name, version in answered:
+            node = self.tree.control.get(name)
+            if node is None or node.version != version:
+                raise VersionConflict(f'the request about "{name}" is not the one that was read')
+
+    def _remove_requests(self, names: Iterable[str]) -> None:
+        for name in names:
+            del self.tree.control[name]
+        self.tree.changed()
 
     def _check_fence(self, fence: Fence) -> None:
         if fence.version != self.tree.epoch_version:
@@ -330,6 +388,22 @@ class MemoryStore:
                 self.session.catch_up()
                 self.tree.changed()
 
+    def put_request(self, name: str, data: bytes) -> None:
+        check_name(name)
+        check_request(name, data)
+        with self.session.call("put_request"):
+            if name in self.tree.control:
+                raise VersionConflict(f'another request about "{name}" waits for its answer')
+            self.session.catch_up()
+            self.tree.put(self.tree.control, name, data)
+
+    def withdraw_request(self, name: str) -> None:
+        check_name(name)
+        with self.session.call("withdraw_request"):
+            if self.tree.control.pop(name, None) is not None:
+                self.session.catch_up()
+                self.tree.changed()
+
 
 class MemoryLease:
     """Leadership of one session for one epoch."""
@@ -378,6 +452,10 @@ class MemoryElection:
 
     def stop(self) -> None:
         self._stopped = True
+
+
+def _raw_request(name: str, node: Node) -> RawRequest:
+    return RawRequest(name, SpecRef(node.czxid, node.version), node.data)
 
 
 def _raw_spec(name: str, node: Node) -> RawSpec:

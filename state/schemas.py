@@ -12,14 +12,20 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from reconciler.model.control import ControlRequest
 from reconciler.model.spec import JobSpec
 from reconciler.model.status import JobEvent, LeaderInfo, Status
-from state.codec import RECORD
+from state.codec import OPERATOR, RECORD
 
 _PUBLISHED: dict[str, tuple[TypeAdapter[Any], str]] = {
     "spec": (TypeAdapter(JobSpec), "Weir job spec: desired state, written by users into /weir/jobs/<name>"),
     "status": (TypeAdapter(Status), "Weir job status: written by the operator into /weir/status/<name>"),
     "record": (RECORD, "Weir job record: the operator's memory in /weir/records/<name>"),
+    "control": (
+        TypeAdapter(ControlRequest),
+        "Weir control request: written by people and tools into /weir/control/<name>, or _global for all jobs",
+    ),
+    "operator": (OPERATOR, "Weir operator record: the memory about all jobs in /weir/operator"),
     "event": (TypeAdapter(JobEvent), "Weir event: one element of the array in /weir/events/<name>"),
     "leader-info": (TypeAdapter(LeaderInfo), "Weir leader info: who leads, in /weir/leader/info"),
 }

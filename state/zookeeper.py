@@ -15,7 +15,8 @@ from typing import Any
 
 import structlog
 
-from reconciler.model.events import DesiredTree, RawSpec, StoredRecord, UnreadableRecord
+from reconciler.model.control import GLOBAL, RawRequest
+from reconciler.model.events import DesiredTree, RawSpec, StoredOperator, StoredRecord, UnreadableRecord
 from reconciler.model.record import SCHEMA_VERSION, SpecRef
 from reconciler.model.status import JobEvent, LeaderInfo, Status
 from reconciler.ports import (
@@ -23,6 +24,7 @@ from reconciler.ports import (
     Fence,
     Fenced,
     JobChange,
+    OperatorChange,
     SchemaTooNew,
     StoreError,
     StoreUnavailable,
@@ -40,8 +42,9 @@ from state.client import (
 )
 from state.codec import CodecError, decode_leader
 from state.desired import DesiredReader
-from state.history import check_size, deletes_record, encode_change
-from state.layout import Layout, check_name, read_events, read_record, read_status
+from state.history import check_request, check_size, deletes_record, encode_change, encode_operator_change
+from state.layout import Layout, check_name, read_events, read_operator, read_record, read_status
+from state.requests import RequestReader
 
 __all__ = ["ZooKeeperStore", "check_schema", "connect"]
 
@@ -60,6 +63,7 @@ class ZooKeeperStore:
         self._client = client
         self._calls = Calls(client, timeout)
         self._desired = DesiredReader(self._calls, self.layout.jobs)
+        self._requests = RequestReader(self._calls, self.layout.control)
 
     # Set-up
 
@@ -113,6 +117,13 @@ class ZooKeeperStore:
         statuses = {name: read_status(name, data) for name, (data, _) in nodes.items()}
         return {name: status for name, status in statuses.items() if status is not None}
 
+    def load_control(self) -> Mapping[str, RawRequest]:
+        return self._requests.read()
+
+    def load_operator(self) -> StoredOperator | None:
+        found = self._read("reading the operator's record", self.layout.operator)
+        return read_operator(found[0], found[1].version) if found else None
+
     def load_events(self, name: str) -> tuple[JobEvent, ...]:
         found = self._read("reading a history", self._path(self.layout.events, name))
         return read_events(name, found[0]) if found else ()
@@ -146,10 +157,12 @@ class ZooKeeperStore:
         self._sync(self.layout.root)
 
     def watch(self, sink: EventSink) -> None:
+        self._requests.watch(sink)
         self._desired.watch(sink)
 
     def unwatch(self) -> None:
         self._desired.unwatch()
+        self._requests.unwatch()
 
     # Writing as the leader
 
@@ -177,6 +190,9 @@ class ZooKeeperStore:
         transaction = self._fenced(fence)
         if change.write_record:
             self._add_record(transaction, self._path(layout.records, name), change, encoded.record)
+        if change.answered is not None:
+            # A request that was replaced meanwhile is another one: nothing of this is applied then.
+            transaction.delete(self._path(layout.control, name), version=change.answered)
         record_operations = len(transaction.operations)
         forget = deletes_record(change)
         _replace(transaction, status_path, status, encoded.status, delete=forget)
@@ -186,9 +202,44 @@ class ZooKeeperStore:
         except TransactionRefused as refused:
             if refused.stale and refused.index >= record_operations:
                 return None
-            raise self._refusal(fence, refused, f'the record of "{name}"', change.expected_version) from None
+            what = f'the record of "{name}", or the request that it answers,'
+            raise self._refusal(fence, refused, what, change.expected_version) from None
         written = results[1] if encoded.record is not None else None
         return -1 if written is None else 0 if isinstance(written, str) else int(written.version)
+
+    def commit_operator(self, fence: Fence, change: OperatorChange) -> int:
+        """One multi; see `reconciler.ports.Store.commit_operator`."""
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                self.sync()
+            version = self._commit_operator_once(fence, change)
+            if version is not None:
+                return version
+        raise StoreUnavailable("committing the operator's record: the history changed under the leader")
+
+    def _commit_operator_once(self, fence: Fence, change: OperatorChange) -> int | None:
+        layout = self.layout
+        events_path = self._path(layout.events, GLOBAL)
+        events = self._read("reading the history of all jobs", events_path) if change.events else None
+        encoded = encode_operator_change(change, read_events(GLOBAL, events[0]) if events else ())
+        assert encoded.record is not None
+        transaction = self._fenced(fence)
+        if change.expected_version is None:
+            transaction.create(layout.operator, encoded.record)
+        else:
+            transaction.set_data(layout.operator, encoded.record, version=change.expected_version)
+        for name, version in change.answered:
+            transaction.delete(self._path(layout.control, name), version=version)
+        required = len(transaction.operations)
+        _replace(transaction, events_path, events, encoded.events)
+        try:
+            results = self._calls.commit("committing the operator's record", transaction)
+        except TransactionRefused as refused:
+            if refused.stale and refused.index >= required:
+                return None
+            what = "the operator's record, or a request that it answers,"
+            raise self._refusal(fence, refused, what, change.expected_version) from None
+        return 0 if isinstance(results[1], str) else int(results[1].version)
 
     def save_framework_id(self, fence: Fence, framework_id: str) -> None:
         for attempt in range(_ATTEMPTS):
@@ -264,6 +315,25 @@ class ZooKeeperStore:
         try:
             path = self._path(self.layout.jobs, name)
             self._calls.wait("deleting a job", partial(self._client.delete_async, path))
+        except NoNodeError:
+            return
+
+    def put_request(self, name: str, data: bytes) -> None:
+        """Ask for something; VersionConflict while another request about the same name waits."""
+        check_request(name, data)
+        path = self._path(self.layout.control, name)
+        try:
+            self._calls.wait("writing a request", partial(self._client.create_async, path, data))
+        except NodeExistsError:
+            raise VersionConflict(f'another request about "{name}" waits for its answer') from None
+        except NoNodeError:
+            raise StoreError(f"{self.layout.control} is missing: no operator has set up this tree") from None
+
+    def withdraw_request(self, name: str) -> None:
+        """Take back a request that was not answered yet; no error when there is none."""
+        path = self._path(self.layout.control, name)
+        try:
+            self._calls.wait("withdrawing a request", partial(self._client.delete_async, path))
         except NoNodeError:
             return
 

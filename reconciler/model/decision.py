@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reconciler.model.control import Asked
 from reconciler.model.record import Record, SpecRef, Task
 from reconciler.model.spec import JobSpec
 
@@ -29,6 +30,10 @@ class Desired:
     """The node is a new one, but its job was not deleted: the tree was lost and put back (S7)."""
     held: str | None = None
     """Set when the node is missing in a way that is not a delete (S7)."""
+    asked: Asked | None = None
+    """The request of a person that waits in `/weir/control/<name>`."""
+    paused: str | None = None
+    """Set while everything is paused: who asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +228,10 @@ class Decision:
     record: Record | None
     effects: tuple[Effect, ...] = ()
     why: str = ""
+    answered: bool = False
+    """True when the request in `Desired.asked` is answered with this record; it is removed in the same write."""
+    paused: bool = False
+    """True: nothing is placed either."""
 
     def wanted(self) -> tuple[Task, ...]:
         """Tasks that wait to be placed."""

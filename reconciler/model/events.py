@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.model.control import Asked
 from reconciler.model.observation import FlinkObservation, RestoreView, TaskState
+from reconciler.model.operator import OperatorRecord
 from reconciler.model.record import Record, SpecRef
 from reconciler.model.resources import Offer
 from reconciler.model.spec import JobSpec
@@ -107,8 +109,17 @@ class UnreadableRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredOperator:
+    """What is persisted about all jobs; `record` None with `error`: it cannot be read."""
+
+    record: OperatorRecord | None
+    version: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DesiredChanged:
-    """Something below `/weir/jobs` changed; it has to be read again (watches may coalesce)."""
+    """Something below `/weir/jobs` or `/weir/control` changed; it has to be read again (watches may coalesce)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,8 @@ class DesiredLoaded:
     tree: DesiredTree | None
     parsed: Mapping[str, ParsedSpec] = field(default_factory=dict)
     error: str | None = None
+    control: Mapping[str, Asked] = field(default_factory=dict)
+    """Requests of people that wait, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +152,7 @@ class RecordsLoaded:
     framework_id: str | None
     records: Mapping[str, StoredRecord | UnreadableRecord] | None
     error: str | None = None
+    operator: StoredOperator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +176,17 @@ class Committed:
     reread: bool = False
     """After an unclear or conflicting write: `stored` is what is really there now (None: no record)."""
     stored: StoredRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorCommitted:
+    """A write of the operator's own record ended; the fields are those of `Committed`."""
+
+    version: int | None
+    error: str | None = None
+    fenced: bool = False
+    reread: bool = False
+    stored: StoredOperator | None = None
 
 
 # From Flink
@@ -211,6 +236,6 @@ class Stop:
 Event = (
     Subscribed | Disconnected | OffersReceived | OfferRescinded | TaskUpdate | AgentLost
     | FrameworkDisplaced | FrameworkRemoved | DesiredChanged | DesiredLoaded | RecordsLoaded
-    | FrameworkIdSaved | Committed
+    | FrameworkIdSaved | Committed | OperatorCommitted
     | FlinkAnswered | RestoreFound | EffectDone | Tick | Stop
 )  # fmt: skip

@@ -91,6 +91,8 @@ class Snapshot:
     trigger_id: str | None = None
     time: float = 0.0
     reason: str = ""
+    abandoned: bool = False
+    """A person said to start from something else: kept for the history, never started from by itself."""
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -131,10 +133,29 @@ class Task:
     kill_why: str | None = None
     attributes: tuple[AgentAttribute, ...] = ()
     """Attributes of the agent that the job's constraints named when it was placed."""
+    fenced: bool = False
+    """A person declared its generation dead: nothing waits for its death, and it is killed wherever it shows (S1)."""
 
     @property
     def placed(self) -> bool:
         return self.phase is TaskPhase.PLACED
+
+
+class RestoreFrom(StrEnum):
+    """What a person may name as the next restore point."""
+
+    PATH = "path"
+    LATEST = "latest"
+    """The newest known state that is really there."""
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreTold:
+    """A person's word on what the next generation starts from (S2)."""
+
+    origin: RestoreFrom
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +175,8 @@ class Ending:
     restore: Snapshot | None = None
     """What the next generation starts from, once it is known."""
     restore_known: bool = False
+    told: RestoreTold | None = None
+    """Where a person said the next generation starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +301,49 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """A person asked to observe and not to act."""
+
+    since: float
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one request of a person; its id is remembered so that it is carried out once."""
+
+    id: str
+    action: str
+    accepted: bool
+    answer: str
+    at: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedFence:
+    """A person declared a generation dead (S1); what followed from that is theirs."""
+
+    generation: int
+    at: float
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PastGeneration:
+    """A generation that has ended: what it ran, from what it started and why it ended."""
+
+    number: int
+    spec: JobSpec
+    started_at: float
+    ended_at: float
+    reason: str
+    restore: str | None = None
+    was_stable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything that is remembered of one job."""
 
@@ -303,7 +369,9 @@ class Record:
     disposal_since: float | None = None
     """Since when the savepoints of this deleted job are being removed."""
     rolled_back: JobSpec | None = None
-    """A desired state that did not become stable; not tried again until it changes."""
+    """A desired state that did not become stable, or that a person rolled back; not tried again until it changes."""
+    rollback_to: JobSpec | None = None
+    """What runs instead of it; None: the last stable spec."""
     restarts: Restarts = field(default_factory=Restarts)
     next_attempt: int = 1
     """The next unused attempt number of this job; it only grows."""
@@ -316,10 +384,20 @@ class Record:
     blocked_why: str = ""
     """The sentence for people, with the command to go on."""
     deleted_at: float | None = None
+    paused: Pause | None = None
+    unpaused_at: float = 0.0
+    """When a pause ended: no time-out counts what lies before it."""
+    answers: tuple[Answer, ...] = ()
+    """The latest answered requests, oldest first, bounded."""
+    fenced: tuple[ForcedFence, ...] = ()
+    """Generations that a person declared dead, bounded."""
+    history: tuple[PastGeneration, ...] = ()
+    """Ended generations, oldest first, bounded in number and size."""
 
     def newest_snapshot(self) -> Snapshot | None:
         """The newest known state by (generation, checkpoint id), or None (S2)."""
-        return max(self.snapshots, key=lambda snapshot: snapshot.order, default=None)
+        usable = [snapshot for snapshot in self.snapshots if not snapshot.abandoned]
+        return max(usable, key=lambda snapshot: snapshot.order, default=None)
 
     def task_name(self, task: Task) -> str:
         """The Mesos task id of `task`, whether it is placed yet or not."""

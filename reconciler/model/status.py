@@ -57,6 +57,17 @@ class SpecError(_Published):
         return f"{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
 
+class RequestStatus(_Published):
+    """What became of a request of a person (`/weir/control/<name>`)."""
+
+    id: str
+    action: str
+    accepted: bool
+    answer: str
+    by: str = ""
+    time: str = ""
+
+
 class Status(_Published):
     """Short and readable: what state the job is in and why."""
 
@@ -80,6 +91,13 @@ class Status(_Published):
     restarts: int = 0
     last_snapshot: SnapshotStatus | None = None
     restored_from: str | None = None
+    paused: bool = False
+    """True while a person has this job, or everything, paused: it is observed and nothing is done."""
+    held: bool = False
+    """True when the desired state vanished in a way that is no delete."""
+    blocked: str | None = None
+    """Reason code of BLOCKED; `why` says what to do."""
+    last_request: RequestStatus | None = None
     leader_epoch: int = 0
     time: str = ""
 

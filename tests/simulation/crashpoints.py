@@ -17,6 +17,7 @@ WORKLOADS: Sequence[Sequence[str]] = (
     ("create", "edit", "delete"),
     ("create", "last_state"),
     ("create", "suspend", "resume"),
+    ("create", "told", "paused_edit"),
 )
 
 

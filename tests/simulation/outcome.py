@@ -21,6 +21,9 @@ def unsettled(world: World) -> str | None:
     leader = world.leader()
     if leader is None:
         return "no replica leads"
+    paused = world.users.pauses()
+    if paused is not None:
+        return paused
     for name in sorted(world.users.names):
         why = _job_unsettled(world, name)
         if why is not None:
@@ -66,9 +69,13 @@ def _running(world: World, record: Record, acceptable: list[JobSpec]) -> str | N
         if record.uid not in world.monitor.stateless:
             return "is FINISHED, but nothing finished it"
         return _surplus(world, name, 0, set())
-    if record.lifecycle is not Lifecycle.STABLE:
+    wanted = acceptable
+    if record.rolled_back is not None and record.rolled_back == record.spec:  # somebody asked for that
+        instead = record.rollback_to or record.stable_spec
+        wanted = [instead] if instead is not None else []
+    if record.lifecycle is not (Lifecycle.STABLE if wanted is acceptable else Lifecycle.ROLLED_BACK):
         return f"is {record.lifecycle.value}"
-    matching = [spec for spec in acceptable if diff_class(generation.spec, spec) is DiffClass.NONE]
+    matching = [spec for spec in wanted if diff_class(generation.spec, spec) is DiffClass.NONE]
     if not matching:
         return "runs another spec than the desired one"
     if record.savepoint is not None:
@@ -110,6 +117,8 @@ def settle(world: World, limit_s: float) -> str | None:
     deadline = world.sim.now + limit_s
     why = unsettled(world)
     while why is not None and world.sim.now < deadline:
+        if world.users.pauses() is not None:
+            world.users.unpause_all()
         world.run(2.0)
         why = unsettled(world)
     return why

@@ -23,10 +23,11 @@ from reconciler.ports import (
     FlinkUnreachable,
     JobChange,
     JobSubmission,
+    OperatorChange,
     PortError,
     Trigger,
 )
-from state.memory import MemoryStore
+from state.memory import OPERATOR, MemoryStore
 
 if TYPE_CHECKING:
     from tests.simulation.replica import Leadership, Replica
@@ -54,6 +55,14 @@ class SimStore(MemoryStore):
             raise
         self._world.monitor.committed(self._who, fence, change, self.tree.records.get(change.name))
         return version
+
+    def commit_operator(self, fence: Fence, change: OperatorChange) -> int:
+        before = self.tree.operator.get(OPERATOR)
+        try:
+            return super().commit_operator(fence, change)
+        finally:
+            if self.tree.operator.get(OPERATOR) is not before:
+                self._world.monitor.operator_committed(self._who, fence, change)
 
     def save_framework_id(self, fence: Fence, framework_id: str) -> None:
         super().save_framework_id(fence, framework_id)

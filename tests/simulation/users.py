@@ -10,10 +10,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from reconciler.model import ids
+from reconciler.model.control import GLOBAL
 from reconciler.model.events import RawSpec
 from reconciler.model.record import Lifecycle, SpecRef
 from reconciler.model.spec import JobSpec
-from state.memory import MemoryStore, Node
+from state.codec import decode_operator
+from state.memory import OPERATOR, MemoryStore, Node
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -46,6 +48,7 @@ class Users:
         self._latest_valid: dict[str, bool] = {}
         self._born: dict[str, int] = {}
         """Czxid of the node with which the present life of a name began."""
+        self.requests = 0
         self.hidden_uids: set[str] = set()
         """Lives that were wanted when the tree disappeared."""
         self._hidden: dict[str, Node] | None = None
@@ -139,6 +142,39 @@ class Users:
             self._born[name] = node.czxid
             if before in self._world.monitor.stateless:
                 self._world.monitor.stateless.add(self.uid(name))
+
+    def ask(self, name: str, action: str, **args: Any) -> None:
+        """A person writes a request, as zkCli would; nothing when one about the same name still waits."""
+        if name in self._world.tree.control:
+            return
+        self.requests += 1
+        document = {"id": f"q{self.requests}", "action": action, "args": args, "by": "sim"}
+        self._world.sim.say("user", f"asks {name}: {json.dumps(document)}")
+        self._world.tree.put(self._world.tree.control, name, json.dumps(document).encode())
+
+    def ask_junk(self, name: str, data: bytes) -> None:
+        if name not in self._world.tree.control:
+            self._world.tree.put(self._world.tree.control, name, data)
+
+    def unpause_all(self) -> None:
+        """Nobody forgets a pause for ever."""
+        self.ask(GLOBAL, "unpause")
+        for name in self.names:
+            record = self._world.monitor.record(name)
+            if record is not None and record.paused is not None:
+                self.ask(name, "unpause")
+
+    def pauses(self) -> str | None:
+        """What is still paused, or still waits for its answer."""
+        operator = self._world.tree.operator.get(OPERATOR)
+        if operator is not None and decode_operator(operator.data).paused is not None:
+            return "everything is paused"
+        for name in sorted(self.names):
+            record = self._world.monitor.record(name)
+            if record is not None and record.paused is not None:
+                return f"{name} is paused"
+        waiting = sorted(self._world.tree.control)
+        return f"requests about {', '.join(waiting)} wait" if waiting else None
 
     def _put(self, name: str, data: bytes) -> Node:
         self._store.put_job(name, data)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from reconciler.model.control import GLOBAL
 from tests.simulation.users import INVALID
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+JUNK = (b"", b"{", b"null", b'{"action": "explode"}', b'{"action": "fence"}', b'{"action": "confirm"}')
 Step = Callable[["World", str], None]
 
 
@@ -63,10 +65,24 @@ def delete(world: World, name: str) -> None:
     world.users.delete(name)
 
 
+def told(world: World, name: str) -> None:
+    """A person says that the running job starts again from its newest state."""
+    world.users.ask(name, "restore-from", latest=True)
+
+
+def paused_edit(world: World, name: str) -> None:
+    """An edit while everything is paused; nothing may happen before it goes on."""
+    world.users.ask(GLOBAL, "pause")
+    world.sim.after(3.0, edit, world, name)
+    world.sim.after(8.0, world.users.unpause_all)
+
+
 STEPS: Mapping[str, Step] = {
     step.__name__: step
-    for step in (create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete)
-}
+    for step in (
+        create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete, told, paused_edit,
+    )
+}  # fmt: skip
 CHAINS: Sequence[Sequence[str]] = (
     ("create", "edit"),
     ("create", "last_state"),
@@ -79,6 +95,8 @@ CHAINS: Sequence[Sequence[str]] = (
     ("create", "savepoint", "edit"),
     ("create", "last_state", "edit"),
     ("create", "savepoint", "dispose", "delete"),
+    ("create", "told", "edit"),
+    ("create", "paused_edit"),
 )
 """Workloads whose effects are counted (L2)."""
 
@@ -143,9 +161,57 @@ def choose_strategies(world: World, name: str) -> None:
     )
 
 
+def ask_pause(world: World, name: str) -> None:
+    """A pause of one job or of all, forgotten until later or never begun."""
+    about = world.rng.choice([name, name, GLOBAL])
+    world.users.ask(about, "pause")
+    world.sim.after(world.rng.random() ** 2 * 20, world.users.ask, about, "unpause")
+
+
+def ask_restore(world: World, name: str) -> None:
+    """A person says what to start from; from then on older state may be started from."""
+    known = sorted(path for path, found in world.flink.snapshots.items() if found.uid == world.users.uid(name))
+    world.monitor.stateless.add(world.users.uid(name))
+    choice = world.rng.random()
+    if known and choice < 0.4:
+        world.excuses.add("RESTORE_BLOCKED")  # Flink may drop the checkpoint before the job is stopped
+        world.users.ask(name, "restore-from", path=world.rng.choice(known))
+    elif choice < 0.8:
+        world.users.ask(name, "restore-from", latest=True)
+    else:
+        world.users.ask(name, "restore-from", empty=True)
+
+
+def ask_rollback(world: World, name: str) -> None:
+    world.users.ask(name, "rollback")
+
+
+def ask_force(world: World, name: str) -> None:
+    """The savepoint that an ending waits for is given up: what was not stored yet is lost with it."""
+    world.users.ask(name, "force")
+
+
+def ask_fence(world: World, name: str) -> None:
+    """A generation of which nothing runs is declared dead: what a person may do who has looked."""
+    record = world.monitor.record(name)
+    if record is None or record.generation is None:
+        return
+    number = record.generation.number
+    cluster = world.flink.clusters.get(record.generation.cluster_id)
+    if cluster is None or not cluster.job_managers:
+        world.monitor.forced.add(record.uid)  # one may be started before it is answered
+        world.monitor.stateless.add(record.uid)
+        world.users.ask(name, "fence", generation=number)
+
+
+def ask_junk(world: World, name: str) -> None:
+    world.users.ask_junk(world.rng.choice([name, GLOBAL, "nobody"]), world.rng.choice(JUNK))
+
+
 ANY: Sequence[Step] = (
     edit, edit, edit, scale, suspend, resume, resume, last_state, restart, savepoint, standby, delete, flip, flip,
-    spoil, recreate, choose_mode, choose_delete, choose_strategies,
+    spoil, recreate, choose_mode, choose_delete, choose_strategies, ask_pause, ask_pause, ask_restore, ask_rollback,
+    ask_force, ask_fence, ask_junk,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from reconciler.ports import Election, Lease
 from state.client import KazooClient, connect
 from state.election import ZooKeeperElection
 from state.layout import Layout
-from state.memory import MemoryElection, MemorySession, MemoryStore, MemoryTree
+from state.memory import OPERATOR, MemoryElection, MemorySession, MemoryStore, MemoryTree
 from state.zookeeper import ZooKeeperStore
 
 SESSION_S = 4.0
@@ -84,6 +84,9 @@ class MemoryWorld:
     def set_schema(self, version: int) -> None:
         self.tree.schema = version
 
+    def write_operator(self, data: bytes) -> None:
+        self.tree.put(self.tree.operator, OPERATOR, data)
+
     def expire(self, replica: Replica) -> None:
         replica.store.session.expire()
 
@@ -136,6 +139,9 @@ class ZooKeeperWorld:
 
     def forget_set_up(self) -> None:
         self.admin.delete(self.layout.schema)
+
+    def write_operator(self, data: bytes) -> None:
+        self.admin.set(self.layout.operator, data)
 
     def set_schema(self, version: int) -> None:
         self.admin.set(self.layout.schema, str(version).encode())

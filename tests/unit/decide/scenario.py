@@ -8,6 +8,7 @@ from typing import Any
 
 from plugins.restart.exponential_delay import ExponentialDelay
 from reconciler.decide import decide
+from reconciler.model.control import Asked, RawRequest, parse_request
 from reconciler.model.decision import Decision, Desired, EmitEvent, WakeAt
 from reconciler.model.observation import (
     FlinkObservation,
@@ -19,7 +20,7 @@ from reconciler.model.observation import (
     TaskState,
 )
 from reconciler.model.policy import Policy
-from reconciler.model.record import Generation, Lifecycle, Record, Role, SpecRef, Task, TaskPhase
+from reconciler.model.record import Answer, Generation, Lifecycle, Record, Role, SpecRef, Task, TaskPhase
 from reconciler.model.spec import JobSpec
 
 POLICY = Policy(storage="file:///srv/weir", restart_strategies={"exponential-delay": ExponentialDelay()})
@@ -58,6 +59,10 @@ class Scenario:
         self.since = 0.0
         self.unregistered: dict[str, float] = {}
         self.events: list[str] = []
+        self.asked: Asked | None = None
+        self.asked_count = 0
+        self.all_paused: str | None = None
+        self.newer_task: str | None = None
 
     # What the world says
 
@@ -65,6 +70,19 @@ class Scenario:
         assert self.desired.ref is not None
         ref = SpecRef(self.desired.ref.czxid, self.desired.ref.version + 1)
         self.desired = Desired("orders", present=True, ref=ref, spec=changed)
+
+    def ask(self, action: str, id_: str | None = None, by: str = "ann", **args: Any) -> Decision:
+        """A person writes a request; it is answered and removed with the decision that is returned."""
+        self.asked_count += 1
+        document = {"action": action, "args": args, "by": by} | ({"id": id_} if id_ else {})
+        raw = RawRequest("orders", SpecRef(500 + self.asked_count, 0), json.dumps(document).encode())
+        self.asked = parse_request(raw)
+        return self.step()
+
+    def answer_of(self) -> Answer:
+        """The answer to the latest request."""
+        assert self.record is not None
+        return self.record.answers[-1]
 
     def remove(self) -> None:
         self.desired = Desired("orders", present=False)
@@ -104,14 +122,18 @@ class Scenario:
             restore=self.restore,
             cleaned=self.cleaned,
             unregistered_since=self.unregistered,
+            newer_task=self.newer_task,
         )
 
     def step(self) -> Decision:
         """Decide and persist; deciding again at once must change nothing and ask for the same (L2)."""
         before = self.record
-        decision = decide(self.desired, before, self.observation(), self.now, self.policy)
-        assert decision == decide(self.desired, before, self.observation(), self.now, self.policy)
+        desired = replace(self.desired, asked=self.asked, paused=self.all_paused)
+        decision = decide(desired, before, self.observation(), self.now, self.policy)
+        assert decision == decide(desired, before, self.observation(), self.now, self.policy)
         self.record = decision.record
+        if decision.answered:
+            self.asked = None
         self.events += [effect.code for effect in decision.effects if isinstance(effect, EmitEvent)]
         if not any(type(effect).__name__ == "FindRestorePoint" for effect in decision.effects):
             self.restore = None
@@ -232,4 +254,5 @@ def check_record(before: Record | None, after: Record) -> None:
         ]
         retired = {item.number: item for item in after.retired}
         ended = old_generation.number in retired and retired[old_generation.number].terminal is not None
-        assert ended or not alive, "S1: the next generation starts while the old JobManager may live"
+        forced = any(force.generation >= old_generation.number for force in after.fenced)
+        assert ended or not alive or forced, "S1: the next generation starts while the old JobManager may live"

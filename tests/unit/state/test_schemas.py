@@ -8,10 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from reconciler.model.record import Record, SpecRef
+from reconciler.model.operator import HeldJob, OperatorRecord
+from reconciler.model.record import Pause, Record, SpecRef
 from reconciler.model.spec import JobSpec
 from reconciler.model.status import LeaderInfo, Status
-from state.codec import encode_leader, encode_record, encode_status
+from state.codec import encode_leader, encode_operator, encode_record, encode_status
 from state.schemas import render, schemas, write
 
 PUBLISHED = Path(__file__).parents[3] / "docs" / "schemas"
@@ -26,7 +27,15 @@ def test_the_published_schema_is_current(name: str) -> None:
 
 
 def test_nothing_else_is_published_by_hand() -> None:
-    ours = {"spec.json", "status.json", "record.json", "event.json", "leader-info.json"}
+    ours = {
+        "spec.json",
+        "status.json",
+        "record.json",
+        "event.json",
+        "leader-info.json",
+        "control.json",
+        "operator.json",
+    }
 
     assert set(schemas()) == ours
 
@@ -54,6 +63,8 @@ def test_what_the_codec_writes_fits_the_schemas() -> None:
         "record.json": encode_record(record),
         "status.json": encode_status(Status(lifecycle="CREATED", why="new")),
         "leader-info.json": encode_leader(LeaderInfo(replica="a", host="h", pid=1), "c-1"),
+        "operator.json": encode_operator(OperatorRecord(paused=Pause(1.0), held=(HeldJob("orders", 7),))),
+        "control.json": b'{"action": "fence", "args": {"generation": 3}, "by": "ann"}',
     }
 
     for name, data in written.items():
