@@ -14,6 +14,7 @@ from reconciler import decide_ending, decide_restore
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.control import Action, ControlRequest
+from reconciler.model.observation import JobState
 from reconciler.model.record import (
     Answer,
     Ending,
@@ -183,6 +184,9 @@ def _restore_from(turn: Turn, request: ControlRequest) -> str:
     origin = RestoreFrom.EMPTY if args.empty else RestoreFrom.LATEST if args.latest else RestoreFrom.PATH
     if record.generation is None:
         return _resume_from(turn, origin, args.path)
+    finished = turn.generation.ending is None and turn.generation.terminal == JobState.FINISHED.value
+    if origin is RestoreFrom.LATEST and finished:
+        raise Refused("the job has finished, and its state ended with it; start it anew with --empty, or --path")
     told = RestoreTold(origin, args.path)
     turn.unblock()
     if turn.generation.ending is not None:

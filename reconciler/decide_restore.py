@@ -51,7 +51,8 @@ def determine(turn: Turn) -> None:
             decide_tasks.block_restore(turn, missing)
             return
         newest = generation.restore if newest is None else newest
-    if _lost_its_checkpoint(turn, view) and not _told_where(turn):
+    if view.checkpoint_lost and not _told_where(turn):
+        # A savepoint of before does not stand in for a checkpoint that came after it (fault 43).
         decide_tasks.block_restore(turn, f"the newest checkpoint of generation {generation.number} is missing")
         return
     if newest is not None and newest.path in view.missing and not _told_where(turn):
@@ -107,6 +108,9 @@ def _follow_told_latest(turn: Turn) -> None:
     there = [s for s in known if s.path not in view.missing]
     # What was given up counts again when nothing else is left.
     there = [s for s in there if not s.abandoned] or there
+    if not there and generation.terminal == JobState.FINISHED.value:
+        _finished_meanwhile(turn)
+        return
     if not there:
         turn.update_ending(told=None)
         decide_tasks.block_restore(turn, "no state of this job that is known of is there")
@@ -130,16 +134,6 @@ def abandon_for(turn: Turn, path: str | None) -> Snapshot | None:
     ]
     turn.update(snapshots=(*others, told) if told is not None else tuple(others))
     return told
-
-
-def _lost_its_checkpoint(turn: Turn, view: RestoreView) -> bool:
-    """It completed checkpoints that must still be there: a savepoint of before does not stand in for them (fault 43).
-
-    HA metadata names the newest one until the job has ended; after a failure Flink retains it (Flink
-    docs, "Checkpoints": retained checkpoints). After FINISHED there is none.
-    """
-    retained = view.ha_metadata or turn.generation.terminal == JobState.FAILED.value
-    return turn.generation.checkpointed and retained and view.checkpoint_path is None
 
 
 def _told_where(turn: Turn) -> bool:

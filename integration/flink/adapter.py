@@ -309,7 +309,8 @@ class FlinkAdapter:
         pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
         own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
         candidates = [storage.newest_checkpoint(self._storage, own)]
-        candidates += [self._own_checkpoint(pointer, own) for pointer in pointers or ()]
+        named = [path for pointer in pointers or () if (path := self._own_path(pointer, own)) is not None]
+        candidates += [self._own_checkpoint(path) for path in named]
         newest = max((found for found in candidates if found is not None), default=None)
         saved = storage.savepoints(self._storage, what.trigger_directory) if what.trigger_directory else ()
         return RestoreView(
@@ -318,21 +319,23 @@ class FlinkAdapter:
             ha_metadata=pointers is not None,
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,
+            checkpoint_lost=bool(named) and newest is None,
             savepoints=saved,
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
             accepted=accepted,
             terminal=terminal,
         )
 
-    def _own_checkpoint(self, pointer: bytes, directory: str) -> tuple[int, str] | None:
-        """A pointer's checkpoint if this generation wrote it and it is complete.
+    def _own_path(self, pointer: bytes, directory: str) -> str | None:
+        """The checkpoint that a pointer names, if this generation wrote it.
 
         Right after a restore the pointer names the restore point itself, which is not newer than what is
         known already.
         """
         path = ha.resolve(self._storage, pointer)
-        if path is None or storage.normal(path).rpartition("/")[0] != directory:
-            return None
+        return path if path is not None and storage.normal(path).rpartition("/")[0] == directory else None
+
+    def _own_checkpoint(self, path: str) -> tuple[int, str] | None:
         match = _CHECKPOINT_NUMBER.search(path)
         complete = match is not None and storage.is_complete(self._storage, path)
         return (int(match[1]), storage.normal(path)) if match and complete else None

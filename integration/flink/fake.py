@@ -192,6 +192,7 @@ class FakeFlink(FakeWorld):
             accepted=cluster is not None and cluster.accepted,
             checkpoint_path=newest.path if newest else None,
             checkpoint_id=newest.checkpoint_id if newest else None,
+            checkpoint_lost=cluster is not None and bool(cluster.pointers) and newest is None,
             savepoints=self._savepoints(what.trigger_directory) if what.trigger_directory else (),
             missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
             terminal=result.value if result else None,

@@ -159,6 +159,8 @@ class RestoreView:
     """The HA data holds the submitted job itself: whichever JobManager leads runs it."""
     checkpoint_path: str | None = None
     checkpoint_id: int | None = None
+    checkpoint_lost: bool = False
+    """The HA data names completed checkpoints, and none of them is there."""
     savepoints: tuple[tuple[int, str], ...] = ()
     """(checkpoint id or 0 if unknown, path) of complete savepoints below the trigger directory asked about."""
     missing: tuple[str, ...] = ()

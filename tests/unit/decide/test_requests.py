@@ -506,12 +506,12 @@ def test_s2_f43_an_older_savepoint_does_not_stand_in_for_a_checkpoint_that_is_mi
     job.settle()
     job.bury_killed()
     job.settle()
-    job.found(ha_metadata=True)
+    job.found(ha_metadata=True, checkpoint_lost=True)
     job.settle()
     assert job.record is not None
     assert job.record.blocked == "RESTORE_BLOCKED"
     job.ask("restore-from", latest=True)
-    job.found(ha_metadata=True)
+    job.found(ha_metadata=True, checkpoint_lost=True)
     job.settle()
     assert job.generation.number == 2
     assert job.generation.restore is not None
