@@ -119,6 +119,7 @@ def settle(world: World, limit_s: float) -> str | None:
     while why is not None and world.sim.now < deadline:
         if world.users.pauses() is not None:
             world.users.unpause_all()
+        world.users.confirm_deleted()
         world.run(2.0)
         why = unsettled(world)
     return why

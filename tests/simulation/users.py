@@ -164,6 +164,13 @@ class Users:
             if record is not None and record.paused is not None:
                 self.ask(name, "unpause")
 
+    def confirm_deleted(self) -> None:
+        """Somebody looks at what is held, and says which of it really was deleted."""
+        operator = self._world.tree.operator.get(OPERATOR)
+        for job in decode_operator(operator.data).held if operator is not None else ():
+            if not job.confirmed and not self.exists(job.name):
+                self.ask(job.name, "confirm")
+
     def pauses(self) -> str | None:
         """What is still paused, or still waits for its answer."""
         operator = self._world.tree.operator.get(OPERATOR)
