@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from reconciler.control import Control
 from reconciler.desired import DesiredView
 from reconciler.jobs import JobEntry
 from reconciler.model.events import DesiredLoaded, DesiredTree, ParsedSpec, RawSpec
 from reconciler.model.record import Record, SpecRef
+from reconciler.ports import Fence
 from state.memory import MemoryStore, MemoryTree
 
 PARENT = 2
@@ -20,7 +22,12 @@ def tree(czxid: int | None, parent: int = PARENT) -> DesiredTree:
 
 def after(*views: DesiredTree) -> JobEntry:
     """A job whose record has seen the node of transaction 10, after these views."""
-    view = DesiredView(MemoryStore(MemoryTree()), lambda raw: ParsedSpec(raw.ref, None), lambda lane, call: None)
+    store = MemoryStore(MemoryTree())
+
+    def submit(lane: str, call: object) -> None:
+        """Nothing is read here."""
+
+    view = DesiredView(store, lambda raw: ParsedSpec(raw.ref, None), submit, Control(store, Fence(1, 1), submit))
     jobs = {"orders": JobEntry("orders", record=Record("orders", "uid", SpecRef(10, 0)))}
     for each in (tree(10), *views):
         parsed = {name: ParsedSpec(raw.ref, None) for name, raw in each.specs.items()}
