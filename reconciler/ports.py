@@ -173,8 +173,11 @@ class Store(Protocol):
 class JobWriter(Protocol):
     """What users and the CLI may write; the operator itself has no such object (S3)."""
 
-    def put_job(self, name: str, data: bytes, expected: int | None = None) -> int:
-        """Create or replace desired state; the new znode version. `expected` makes it compare-and-set."""
+    def put_job(self, name: str, data: bytes, expected: int | None = None, *, create: bool = False) -> int:
+        """Create or replace desired state; the new znode version. `expected` makes it compare-and-set.
+
+        `create`: it must not exist yet. VersionConflict when it is not as expected.
+        """
         ...
 
     def delete_job(self, name: str) -> None: ...

@@ -365,7 +365,7 @@ class MemoryStore:
             except CodecError:
                 return None
 
-    def put_job(self, name: str, data: bytes, expected: int | None = None) -> int:
+    def put_job(self, name: str, data: bytes, expected: int | None = None, *, create: bool = False) -> int:
         check_name(name)
         check_size(f'the spec of "{name}"', len(data))
         with self.session.call("put_job"):
@@ -376,6 +376,8 @@ class MemoryStore:
             jobs = self.tree.jobs
             assert jobs is not None
             found = jobs[name].version if name in jobs else None
+            if create and found is not None:
+                raise VersionConflict(f'there is a job "{name}" already, at version {found}')
             if expected is not None and found != expected:
                 raise VersionConflict(f'the spec of "{name}" has version {found}, not {expected}')
             self.session.catch_up()

@@ -284,31 +284,40 @@ class ZooKeeperStore:
 
     # Writing as a user
 
-    def put_job(self, name: str, data: bytes, expected: int | None = None) -> int:
-        """Create or replace desired state; with `expected` only if that is still its version."""
+    def put_job(self, name: str, data: bytes, expected: int | None = None, *, create: bool = False) -> int:
+        """Create or replace desired state; with `expected` only if that is still its version, or with `create` none."""
         path = self._path(self.layout.jobs, name)
         check_size(f'the spec of "{name}"', len(data))
         if expected is not None and expected < 0:
             raise ValueError("a version is 0 or more; leave it out to write unconditionally")
         for _ in range(_ATTEMPTS):
-            try:
-                version = -1 if expected is None else expected
-                stat = self._calls.wait("writing a job", partial(self._client.set_async, path, data, version))
-                return int(stat.version)
-            except BadVersionError:
-                raise VersionConflict(f'the spec of "{name}" no longer has version {expected}') from None
-            except NoNodeError:
-                if expected is not None:
-                    raise VersionConflict(f'there is no job "{name}", expected version {expected}') from None
+            version = None if create else self._replace_job(path, name, data, expected)
+            if version is not None:
+                return version
             self._ensure_jobs()
             try:
                 self._calls.wait("creating a job", partial(self._client.create_async, path, data))
             except NodeExistsError:
+                if create:
+                    raise VersionConflict(f'there is a job "{name}" already') from None
                 continue
             except NoNodeError:
                 continue
             return 0
         raise StoreUnavailable(f'writing "{name}": it came and went meanwhile')
+
+    def _replace_job(self, path: str, name: str, data: bytes, expected: int | None) -> int | None:
+        """The new version; None when there is nothing to replace."""
+        try:
+            version = -1 if expected is None else expected
+            stat = self._calls.wait("writing a job", partial(self._client.set_async, path, data, version))
+            return int(stat.version)
+        except BadVersionError:
+            raise VersionConflict(f'the spec of "{name}" no longer has version {expected}') from None
+        except NoNodeError:
+            if expected is not None:
+                raise VersionConflict(f'there is no job "{name}", expected version {expected}') from None
+            return None
 
     def delete_job(self, name: str) -> None:
         """Remove desired state; no error when it is gone already."""

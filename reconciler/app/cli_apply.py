@@ -63,6 +63,18 @@ class Outcome:
         }
 
 
+ABSENT = -1
+"""As a version: there must be none."""
+
+
+def _planned_version(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None or value == "new":
+        return None if value is None else ABSENT
+    if not value.isdigit():
+        raise click.BadParameter(f'{value!r} is no version; write what weir plan printed, or "new"', context, parameter)
+    return int(value)
+
+
 @click.command()
 @click.option("-f", "--file", "file", required=True, metavar="FILE", help="YAML or JSON; - reads standard input.")
 @click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
@@ -74,10 +86,24 @@ class Outcome:
     metavar="[LIFECYCLE]",
     help="Wait until the job is STABLE (SUSPENDED if that is wanted), or in this lifecycle.",
 )
+@click.option(
+    "--check-version",
+    metavar="VERSION",
+    callback=_planned_version,
+    help="Only if the desired state still has this version, as weir plan printed it; new: only if there is none.",
+)
 @timeout_option
 @render_output.output_option()
 @connected
-def apply(services: Services, file: str, name: str | None, wait: str | None, timeout: float, output: str) -> None:
+def apply(
+    services: Services,
+    file: str,
+    name: str | None,
+    wait: str | None,
+    check_version: int | None,
+    timeout: float,
+    output: str,
+) -> None:
     """Write the desired state of a job from a YAML or JSON file.
 
     The file is checked first; nothing is written if anything is wrong with it. What is written is
@@ -85,7 +111,7 @@ def apply(services: Services, file: str, name: str | None, wait: str | None, tim
     """
     document = read(file, name)
     with services.store() as store:
-        outcome = write(store, document)
+        outcome = write(store, document, check_version)
         if output == "table":
             tell(outcome)
         else:
@@ -159,14 +185,19 @@ def _check_name(name: str, label: str) -> None:
         raise Problem(f"{label}: {error.message}; name the job yourself: --name {better}")
 
 
-def write(store: JobStore, document: Document) -> Outcome:
+def write(store: JobStore, document: Document, planned: int | None = None) -> Outcome:
     """Compare with what is there and write it if it differs. Raises Problem when somebody was faster."""
     name, present = document.name, store.load_job(document.name)
+    found = present.ref.version if present is not None else ABSENT
+    if planned is not None and planned != found:
+        said = "does not exist" if found == ABSENT else f"has version {found}"
+        wanted = "to be new" if planned == ABSENT else f"at version {planned}"
+        raise Problem(f'"{name}" {said}, but was planned {wanted}; nothing was written; plan again: weir plan')
     before = _spec_of(present)
     if present is not None and before == document.spec:
         return Outcome(name, "unchanged", present.ref.version)
     try:
-        version = store.put_job(name, document.encoded(), present.ref.version if present else None)
+        version = store.put_job(name, document.encoded(), present.ref.version if present else None, create=not present)
     except VersionConflict:
         raise Problem(
             f'"{name}" was changed by somebody else at the same moment, nothing was written; '

@@ -18,6 +18,8 @@ from reconciler.model.units import format_duration, parse_duration
 from reconciler.ports import StoreUnavailable
 
 POLL_S = 0.3
+ELECTION_S = 10.0
+"""A change of leader takes about a session time-out; only after that somebody has to be told."""
 LIFECYCLES = tuple(each.value for each in Lifecycle)
 STUCK = frozenset({"BLOCKED", "FAILED", "ROLLED_BACK"})
 """Where a job goes on only when a person does something; so nobody should be kept waiting for it."""
@@ -25,11 +27,11 @@ STUCK = frozenset({"BLOCKED", "FAILED", "ROLLED_BACK"})
 
 def timeout_option(command: Any) -> Any:
     return click.option(
-        "--timeout", default="5m", show_default=True, callback=_duration, help="How long --wait waits, such as 90s."
+        "--timeout", default="5m", show_default=True, callback=duration, help="How long --wait waits, such as 90s."
     )(command)
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
+def duration(context: click.Context, parameter: click.Parameter, value: str) -> float:
     try:
         return parse_duration(value)
     except ValueError as error:
@@ -60,7 +62,7 @@ def wait_for(services: Services, store: JobStore, name: str, wanted: frozenset[s
             raise Problem(f'"{name}" is {status.lifecycle}: {status.why}; see: weir describe {name}')
         return False
 
-    _poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)))
+    poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)))
 
 
 def wait_deleted(services: Services, store: JobStore, name: str, timeout_s: float) -> None:
@@ -75,10 +77,10 @@ def wait_deleted(services: Services, store: JobStore, name: str, timeout_s: floa
             raise Problem(f'"{name}" is not deleted: {job.status.error}')
         return False
 
-    _poll(services, store, name, reached, timeout_s, "DELETED")
+    poll(services, store, name, reached, timeout_s, "DELETED")
 
 
-def _poll(
+def poll(
     services: Services,
     store: JobStore,
     name: str,
@@ -86,14 +88,19 @@ def _poll(
     timeout_s: float,
     what: str,
 ) -> None:
+    """Look until `reached`; what is seen is told whenever it changes. Raises Problem when time is up."""
     deadline = services.monotonic() + timeout_s
     told = last = ""
+    leaderless: float | None = None
     while True:
         try:
             job = render_views.view(name, store.load_job(name), store.load_status(name))
             if reached(job):
                 return
             last = render_views.why(job)
+            leaderless = _since(services, leaderless, store.load_leader() is None)
+            if leaderless is not None and services.monotonic() - leaderless >= ELECTION_S:
+                last = f"no replica leads, so nothing is acted on; start one: weir run. Last known: {last}"
             lifecycle = job.status.lifecycle if job.status else "-"
             line = f"{name}: {lifecycle}, {flat(last)}"
         except StoreUnavailable as error:
@@ -106,3 +113,10 @@ def _poll(
             hint = f"it is worked on further; see: weir describe {name}"
             raise Problem(f'"{name}" is not {what} after {waited}: {last}; {hint}', TIMED_OUT)
         services.sleep(POLL_S)
+
+
+def _since(services: Services, before: float | None, now: bool) -> float | None:
+    """Since when something has been so."""
+    if not now:
+        return None
+    return services.monotonic() if before is None else before

@@ -38,13 +38,32 @@ def parse_spec_file(text: str) -> dict[str, Any]:
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         try:
             return load_text(text.lstrip("\ufeff"))
-        except SpecInvalid as error:
+        except SpecInvalid as invalid:
+            error = _of_a_file(invalid)
             # `{a: 1}` is YAML too; if it is not even that, the JSON message is the better one.
             try:
                 return _parse_yaml(text)
             except SpecInvalid:
                 raise error from None
     return _parse_yaml(text)
+
+
+def _of_a_file(invalid: SpecInvalid) -> SpecInvalid:
+    """What is said of a znode, said of a file: its ways of going wrong are not those of zkCli."""
+    return SpecInvalid(
+        tuple(
+            problem(
+                each.path,
+                each.message.replace("the znode", "the file"),
+                "its end is missing; save the whole document"
+                if "cut off" in each.message
+                else None
+                if each.hint is not None and ("zkCli" in each.hint or "znode" in each.hint)
+                else each.hint,
+            )
+            for each in invalid.errors
+        )
+    )
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:
@@ -55,7 +74,9 @@ def _parse_yaml(text: str) -> dict[str, Any]:
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
         hint = "YAML indents with spaces" if "\\t" in str(error.problem) else None
         raise _invalid(f"the file is not valid YAML: {error.problem}{where}", hint) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except RecursionError:
+        raise _invalid("the file is nested too deeply to be a spec") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise _invalid(f"the file is not valid YAML: {error}") from None
     if not documents or documents[0] is None:
         raise _invalid("the file is empty")

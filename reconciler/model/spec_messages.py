@@ -13,7 +13,7 @@ from reconciler.model.status import SpecError
 
 REQUIRED: Mapping[str, str] = {
     "job": 'the least is {"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///path/job.py"}}',
-    "job.type": 'write "python" or "jar"',
+    "job.type": 'write "python", "jar" or "sql"',
     "job.uri": 'name the script or the jar, such as "file:///srv/jobs/job.py"',
     "session": "name the session that the job is to run in, as it stands in /weir/jobs",
     "flinkVersion": 'name a Flink version that the operator has, such as "2.2"',

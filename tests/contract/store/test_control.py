@@ -144,3 +144,11 @@ def test_a_new_request_is_announced(world: Any) -> None:
     before = len(heard)
     writer.withdraw_request("orders")
     eventually(lambda: len(heard) > before)
+
+
+def test_a_job_that_must_not_exist_is_created_once(world: Any) -> None:
+    store = world.replica().store
+    assert store.put_job("orders", b"{}", create=True) == 0
+    with pytest.raises(VersionConflict, match="already"):
+        store.put_job("orders", b"{}", create=True)
+    assert store.put_job("orders", b"{}") == 1

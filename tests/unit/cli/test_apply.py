@@ -79,7 +79,7 @@ def test_an_invalid_desired_state_is_replaced(world: World) -> None:
 def test_somebody_elses_change_is_not_overwritten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put()
 
-    def conflict(*_: object) -> int:
+    def conflict(*_: object, **__: object) -> int:
         raise VersionConflict("version 1, not 0")
 
     monkeypatch.setattr(MemoryStore, "put_job", conflict)

@@ -96,7 +96,7 @@ def test_a_flow_mapping_is_yaml() -> None:
         ("a: " + "x" * 300_000, "larger than"),
         ("a: &a [" + "1," * 200 + "]\n" + "".join(f"k{n}: *a\n" for n in range(200)), "more than"),
         ("a: &a [*a]", "more than|deeply|not valid"),
-        ("a: " + "[" * 5000, "not valid YAML"),
+        ("a: " + "[" * 5000, "nested too deeply"),
     ],
 )
 def test_what_yaml_would_change_silently_is_reported(text: str, expected: str) -> None:

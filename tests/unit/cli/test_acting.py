@@ -1,0 +1,356 @@
+"""Commands by which people act: edits that keep what others wrote, requests with their answers, plans, histories."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from reconciler.model.control import GLOBAL
+from reconciler.model.operator import OperatorRecord
+from reconciler.model.record import (
+    Answer,
+    Generation,
+    Lifecycle,
+    PastGeneration,
+    Record,
+    Snapshot,
+    SnapshotKind,
+    SpecRef,
+)
+from reconciler.model.spec import JobSpec
+from reconciler.model.status import JobEvent, RequestStatus
+from state.codec import encode_events, encode_operator, encode_record
+from state.memory import OPERATOR
+from tests.unit.cli.conftest import SPEC, World
+
+
+def record(world: World, **changes: Any) -> Record:
+    raw = world.store.load_job("even-ids")
+    assert raw is not None
+    spec = JobSpec.model_validate(SPEC)
+    base = Record("even-ids", "0123456789", SpecRef(raw.ref.czxid, raw.ref.version), Lifecycle.STABLE, spec=spec,
+                  stable_spec=spec, generation=Generation(1, spec, "ab" * 16, "c-1", 1.0, running_since=2.0,
+                                                          was_running=True), next_generation=2)  # fmt: skip
+    found = replace(base, **changes)
+    world.remembers(found)
+    return found
+
+
+def answers(world: World, accepted: bool = True, said: str = "done") -> list[dict[str, Any]]:
+    """A leader that answers every request at the next look; what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    def answer(_: int) -> None:
+        for name, node in list(world.tree.control.items()):
+            document = json.loads(node.data)
+            asked.append({"name": name, **document})
+            del world.tree.control[name]
+            if name == GLOBAL:
+                told = Answer(document["id"], document["action"], accepted, said, 1.0)
+                world.tree.put(world.tree.operator, OPERATOR, encode_operator(OperatorRecord(answers=(told,))))
+            else:
+                last = RequestStatus(id=document["id"], action=document["action"], accepted=accepted, answer=said)
+                world.says(name, last_request=last)
+
+    world.on_sleep = answer
+    return asked
+
+
+# Edits
+
+
+def test_a_savepoint_raises_the_nonce_and_keeps_everything_else_as_it_was_written(world: World) -> None:
+    text = """{
+  "flinkVersion": "2.2",
+  "env": {"Z": "1", "A": "2"},
+  "job": {"uri": "file:///srv/job.py", "type": "python"}
+}"""
+    world.put(data=text.encode())
+    result = world.weir("savepoint", "even-ids")
+    assert result.exit_code == 0, result.output
+    stored = world.stored().decode()
+    assert json.loads(stored)["job"]["savepointTriggerNonce"] == 1
+    assert list(json.loads(stored)) == ["flinkVersion", "env", "job"]
+    assert list(json.loads(stored)["env"]) == ["Z", "A"]
+    assert stored.startswith('{\n  "flinkVersion"'), "indented as before, without defaults"
+    world.weir("savepoint", "even-ids")
+    assert json.loads(world.stored())["job"]["savepointTriggerNonce"] == 2
+
+
+def test_a_document_on_one_line_stays_on_one_line(world: World) -> None:
+    world.put(data=b'{"flinkVersion":"2.2","job":{"type":"python","uri":"file:///srv/job.py"}}')
+    world.weir("scale", "even-ids", "7")
+    assert (
+        world.stored() == b'{"flinkVersion":"2.2","job":{"type":"python","uri":"file:///srv/job.py","parallelism":7}}'
+    )
+
+
+def test_the_path_of_a_savepoint_is_all_that_stands_on_stdout(world: World) -> None:
+    world.put()
+    world.says()
+    record(world)
+
+    def complete(_: int) -> None:
+        world.says()
+        done = Snapshot(SnapshotKind.SAVEPOINT, "file:/srv/sp/9", 1, 9, "t", time=5.0, reason="manual")
+        record(world, savepoint_nonce=1, snapshots=(done,))
+
+    world.on_sleep = complete
+    result = world.weir("savepoint", "even-ids", "--wait")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "file:/srv/sp/9\n"
+
+
+def test_a_savepoint_that_fails_is_told(world: World) -> None:
+    world.put()
+    world.says()
+    record(world)
+
+    def fail(_: int) -> None:
+        world.says()
+        record(world, savepoint_nonce=1)
+
+    world.on_sleep = fail
+    result = world.weir("savepoint", "even-ids", "--wait")
+    assert result.exit_code == 1
+    assert 'the savepoint of "even-ids" failed' in result.stderr
+
+
+def test_suspend_restart_and_resume_edit_their_field(world: World) -> None:
+    world.put()
+    assert world.weir("suspend", "even-ids", "--yes").exit_code == 0
+    assert json.loads(world.stored())["job"]["state"] == "suspended"
+    again = world.weir("suspend", "even-ids", "--yes")
+    assert again.exit_code == 0
+    assert "so already" in again.stderr
+    assert world.weir("resume", "even-ids").exit_code == 0
+    assert json.loads(world.stored())["job"]["state"] == "running"
+    assert world.weir("restart", "even-ids", "--yes").exit_code == 0
+    assert json.loads(world.stored())["restartNonce"] == 1
+
+
+@pytest.mark.parametrize("command", [["suspend", "even-ids"], ["restart", "even-ids"], ["force", "even-ids"],
+                                     ["rollback", "even-ids"], ["restore-from", "even-ids", "--empty"],
+                                     ["fence", "even-ids", "--generation", "1"]])  # fmt: skip
+def test_destructive_commands_need_a_yes(world: World, command: list[str]) -> None:
+    world.put()
+    before = world.stored()
+    result = world.weir(*command)
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert (world.stored(), world.tree.control) == (before, {})
+
+
+def test_an_edit_that_meets_another_one_takes_both(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put()
+    from state.memory import MemoryStore
+
+    shipped, met = MemoryStore.put_job, []
+
+    def meeting(self: MemoryStore, name: str, data: bytes, *args: Any, **more: Any) -> int:
+        if not met:
+            met.append(1)
+            world.put(data={**SPEC, "env": {"THEIRS": "1"}})
+        return shipped(self, name, data, *args, **more)
+
+    monkeypatch.setattr(MemoryStore, "put_job", meeting)
+    assert world.weir("scale", "even-ids", "5").exit_code == 0
+    found = json.loads(world.stored())
+    assert (found["env"], found["job"]["parallelism"]) == ({"THEIRS": "1"}, 5)
+
+
+def test_an_edit_of_what_is_not_valid_or_not_there_is_refused(world: World) -> None:
+    assert world.weir("scale", "nobody", "2").exit_code == 3
+    world.put(data=b"{")
+    result = world.weir("scale", "even-ids", "2")
+    assert result.exit_code == 1
+    assert "correct it first" in result.stderr
+    assert world.weir("scale", "even-ids", "0").exit_code == 2
+
+
+# Requests
+
+
+def test_a_request_is_written_and_its_answer_printed(world: World) -> None:
+    world.put()
+    asked = answers(world, said="paused: it is observed")
+    result = world.weir("pause", "even-ids", "--reason", "the rack moves")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "even-ids: paused: it is observed\n"
+    (request,) = asked
+    assert (request["name"], request["action"], request["args"]) == ("even-ids", "pause", {"reason": "the rack moves"})
+    assert request["by"]
+
+
+@pytest.mark.parametrize(
+    ("command", "action", "args"),
+    [
+        (["unpause", "even-ids"], "unpause", {}),
+        (["fence", "even-ids", "--generation", "3", "--yes"], "fence", {"generation": 3}),
+        (["restore-from", "even-ids", "--path", "file:/sp", "--yes"], "restore-from", {"path": "file:/sp"}),
+        (["restore-from", "even-ids", "--latest", "--yes"], "restore-from", {"latest": True}),
+        (["restore-from", "even-ids", "--empty", "--yes"], "restore-from", {"empty": True}),
+        (["rollback", "even-ids", "--yes"], "rollback", {}),
+        (["rollback", "even-ids", "--generation", "2", "--yes"], "rollback", {"generation": 2}),
+        (["force", "even-ids", "--yes"], "force", {}),
+    ],
+)
+def test_what_each_command_asks_for(world: World, command: list[str], action: str, args: dict[str, Any]) -> None:
+    world.put()
+    asked = answers(world)
+    result = world.weir(*command)
+    assert result.exit_code == 0, result.output
+    assert (asked[0]["action"], asked[0]["args"]) == (action, args)
+
+
+def test_a_refusal_is_an_error_with_its_reason(world: World) -> None:
+    world.put()
+    answers(world, accepted=False, said="nothing waits for it")
+    result = world.weir("fence", "even-ids", "--generation", "1", "--yes")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "error: fence is refused: nothing waits for it"
+    assert result.stdout == ""
+
+
+def test_a_request_that_nobody_answers_is_taken_back(world: World) -> None:
+    world.put()
+    world.nobody_leads()
+    result = world.weir("pause", "even-ids", "--timeout", "5s")
+    assert result.exit_code == 4
+    assert "no replica leads" in result.stderr
+    assert world.tree.control == {}
+
+
+def test_all_jobs_are_paused_by_one_request(world: World) -> None:
+    asked = answers(world, said="everything is paused")
+    assert world.weir("pause", "--all").stdout == "all jobs: everything is paused\n"
+    assert asked[0]["name"] == GLOBAL
+    assert world.weir("pause").exit_code == 2
+    assert world.weir("pause", "nobody").exit_code == 3
+
+
+def test_what_is_held_is_confirmed_by_its_mark_or_one_by_one(world: World) -> None:
+    assert "nothing is held" in world.weir("confirm", "abc").stderr
+    world.says("even-ids", held=True, error="6 of 9 jobs vanished at once")
+    asked = answers(world)
+    assert world.weir("confirm", "1a2b3c4d", "--yes").exit_code == 0
+    assert (asked[0]["name"], asked[0]["args"]) == (GLOBAL, {"held": "1a2b3c4d"})
+    world.says("even-ids", held=True)
+    assert world.weir("confirm", "even-ids", "--yes").exit_code == 0
+    assert asked[1]["name"] == "even-ids"
+
+
+# Looking back
+
+
+def test_events_are_printed_and_followed(world: World) -> None:
+    world.put()
+    first = JobEvent(time="2027-01-15T08:00:00Z", code="CREATED", message="new", generation=1)
+    second = JobEvent(time="2027-01-15T08:00:05Z", code="TASK_LOST", message="gone", generation=1, warning=True)
+    world.tree.put(world.tree.events, "even-ids", encode_events((first,)))
+    assert "CREATED" in world.weir("events", "even-ids").stdout
+    assert json.loads(world.weir("events", "even-ids", "-o", "json").stdout)[0]["code"] == "CREATED"
+
+    def more(sleeps: int) -> None:
+        if sleeps == 1:
+            world.tree.put(world.tree.events, "even-ids", encode_events((first, second)))
+        elif sleeps == 2:
+            twice = second.model_copy(update={"count": 2})
+            world.tree.put(world.tree.events, "even-ids", encode_events((first, twice)))
+        elif sleeps > 3:
+            raise KeyboardInterrupt
+
+    world.on_sleep = more
+    result = world.weir("events", "even-ids", "--follow")
+    assert [line.split(maxsplit=2)[2] for line in result.stdout.splitlines()] == [
+        "CREATED  new",
+        "! TASK_LOST  gone",
+        "! TASK_LOST  gone (2 times)",
+    ]
+    assert "(2 times)" in result.stdout
+
+
+def test_the_history_names_generations_specs_and_snapshots(world: World) -> None:
+    world.put()
+    old = JobSpec.model_validate({**SPEC, "env": {"A": "1"}})
+    found = record(
+        world,
+        history=(PastGeneration(1, old, 1.0, 2.0, "UPGRADE", None, True),),
+        snapshots=(Snapshot(SnapshotKind.SAVEPOINT, "file:/sp/1", 1, 4, "t", 2.0, "upgrade"),),
+    )
+    generation = found.generation
+    assert generation is not None
+    record(world, history=found.history, snapshots=found.snapshots, generation=replace(generation, number=2))
+    out = world.weir("history", "even-ids").stdout
+    assert "UPGRADE" in out
+    assert "file:/sp/1" in out
+    document = yaml.safe_load(world.weir("history", "even-ids", "-o", "yaml").stdout)
+    assert [each["number"] for each in document["generations"]] == [1, 2]
+    assert "env.A" in document["generations"][1]["changes"]
+    world.put("other")
+    assert world.weir("history", "other").exit_code == 3
+
+
+# Planning
+
+
+def test_a_plan_of_a_new_job_says_so_and_writes_nothing(world: World) -> None:
+    result = world.weir("plan", "-f", world.file(SPEC), "-o", "json")
+    assert result.exit_code == 1, result.output
+    document = json.loads(result.stdout)
+    assert (document["result"], document["version"]) == ("create", "new")
+    assert "GENERATION_STARTED" in {step["code"] for step in document["steps"]}
+    assert world.tree.jobs == {}
+
+
+def test_a_plan_of_the_same_is_nothing(world: World) -> None:
+    world.put()
+    world.says(job_id="ab" * 16, job_state="RUNNING")
+    record(world)
+    result = world.weir("plan", "-f", world.file(SPEC))
+    assert result.exit_code == 0, result.output
+    assert "nothing would change" in result.stdout
+
+
+def test_a_plan_says_what_an_upgrade_would_do_and_why(world: World) -> None:
+    world.put()
+    world.says(job_id="ab" * 16, job_state="RUNNING", parallelism=2)
+    record(world)
+    result = world.weir("plan", "-f", world.file({**SPEC, "env": {"A": "1"}}), "-o", "json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert document["result"] == "upgrade"
+    assert document["changes"][0]["path"] == "env.A"
+    assert "stopping with a savepoint" in document["steps"][0]["message"]
+    table = world.weir("plan", "-f", world.file({**SPEC, "env": {"A": "1"}})).stdout
+    assert "--check-version 0" in table
+
+
+def test_a_plan_of_a_delete_and_of_a_refused_file(world: World) -> None:
+    world.put()
+    world.says(job_id="ab" * 16, job_state="RUNNING")
+    record(world)
+    deleted = world.weir("plan", "--delete", "even-ids")
+    assert deleted.exit_code == 1
+    assert "would be ended" in deleted.stdout
+    assert world.weir("plan", "--delete", "nobody").exit_code == 2
+    assert world.weir("plan", "-f", world.file("{")).exit_code == 2
+    assert world.weir("plan").exit_code == 2
+    world.tree.put(world.tree.records, "even-ids", b"junk")
+    assert world.weir("plan", "-f", world.file(SPEC)).exit_code == 2
+    assert encode_record
+
+
+def test_what_was_planned_is_written_only_if_nobody_was_faster(world: World) -> None:
+    path = world.file(SPEC)
+    assert world.weir("apply", "-f", path, "--check-version", "3").exit_code == 1
+    assert world.weir("apply", "-f", path, "--check-version", "new").exit_code == 0
+    assert world.weir("apply", "-f", path, "--check-version", "new").exit_code == 1
+    changed = world.file({**SPEC, "env": {"A": "1"}})
+    assert world.weir("apply", "-f", changed, "--check-version", "7").exit_code == 1
+    assert world.weir("apply", "-f", changed, "--check-version", "0").exit_code == 0
+    assert world.weir("apply", "-f", changed, "--check-version", "soon").exit_code == 2
