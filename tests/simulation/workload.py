@@ -80,7 +80,8 @@ def paused_edit(world: World, name: str) -> None:
 STEPS: Mapping[str, Step] = {
     step.__name__: step
     for step in (
-        create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete, told, paused_edit,
+        create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete, told,
+        paused_edit,
     )
 }  # fmt: skip
 CHAINS: Sequence[Sequence[str]] = (
