@@ -9,7 +9,7 @@ SUITE  := $(BIN)/python -m tests.run
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos \
 	demo demo-down demo-kafka demo-kafka-down \
-	schemas clean
+	mutate schemas clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit simulation contract stack e2e chaos containers
+	@$(SUITE) check unit simulation mutation contract stack e2e chaos containers
 
 test-containers: setup ## Every part in a container of its own; installs and starts an engine where that is possible
 	@$(SUITE) containers
@@ -71,6 +71,9 @@ N ?= 200
 SEED_BASE ?= 1
 simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one, SESSION=1 with a session
 	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE)) $(if $(SESSION),--session)
+
+mutate: setup ## Take out each guard in a copy of the tree and see that the tests notice (QUICK=1: as CI does)
+	@$(BIN)/python -m tests.mutation $(if $(QUICK),--quick) $(FAULTS)
 
 schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the spec reference again
 	@$(BIN)/python -m state.schemas docs/schemas

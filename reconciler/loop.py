@@ -139,6 +139,7 @@ class Loop:
             ev.Disconnected: self._on_takeover,
             ev.FrameworkDisplaced: lambda _: self._stop("another scheduler subscribed with our framework id"),
             ev.FrameworkRemoved: lambda event: self._halt(f"the master has removed the framework: {event.why}"),
+            ev.FrameworkNamesake: lambda event: self._halt(event.why),
             ev.Stop: lambda event: self._stop(event.why),
         }
 

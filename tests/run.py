@@ -48,8 +48,11 @@ SUITES = {
             (str(BIN / "lint-imports"),),
         ),
     ),
-    "simulation": Suite(5, (_pytest("tests/simulation"),)),
+    "simulation": Suite(
+        5, (_pytest("tests/simulation"), (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"))
+    ),
     "unit": Suite(2, (_pytest("tests/unit"),)),
+    "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--quick"),)),
     "contract": Suite(8, (_real("tests/contract"),)),
     "stack": Suite(23, (_real("tests/integration"),)),
     "containers": Suite(

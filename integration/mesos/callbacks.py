@@ -15,6 +15,7 @@ from reconciler.model.events import (
     AgentLost,
     Disconnected,
     FrameworkDisplaced,
+    FrameworkNamesake,
     FrameworkRemoved,
     OfferRescinded,
     OffersReceived,
@@ -67,6 +68,9 @@ class Callbacks(Scheduler):  # type: ignore[misc]
     def displaced(self) -> None:
         self._book.clear()
         self._sink(FrameworkDisplaced())
+
+    def namesake(self, why: str) -> None:
+        self._sink(FrameworkNamesake(why))
 
     def removed(self, why: str) -> None:
         self._book.clear()

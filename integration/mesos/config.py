@@ -26,6 +26,8 @@ class MesosConfig:
     hostname: str | None = None
     webui_url: str | None = None
     failover_timeout_s: float = DEFAULT_FAILOVER_TIMEOUT_S
+    refuse_namesake: bool = True
+    """Do not register as a new framework while one of this name has live tasks."""
     gpus: bool = False
     """Only with the capability GPU_RESOURCES does Mesos offer agents that have GPUs."""
     call_timeout_s: float = 5.0

@@ -20,13 +20,14 @@ from typing import Any
 
 import structlog
 
+from integration.mesos import namesake
 from integration.mesos.channel import NoAnswer, NotSent
 from integration.mesos.config import MesosConfig
 from integration.mesos.convert import kill_policy
 from integration.mesos.detector import MasterDetector
 from integration.mesos.errors import AcceptUnclear, CallRefused
 from integration.mesos.library import Process
-from integration.mesos.stream import DEFAULT_HEARTBEAT_S, Listener, StreamLoop
+from integration.mesos.stream import DEFAULT_HEARTBEAT_S, Listener, Stream, StreamLoop
 from reconciler.ports import ClusterUnavailable
 
 log = structlog.get_logger(__name__)
@@ -86,6 +87,16 @@ class SchedulerDriver(StreamLoop):
     def connected(self) -> bool:
         """The parent's calls silently do nothing when this is False; `_send` raises instead."""
         return True
+
+    def _session(self, stream: Stream, master: str, wake: int) -> str:
+        """Before it becomes a new framework, a replica makes sure that it is none already (fault 65)."""
+        if "id" not in self._framework and self._config.refuse_namesake:
+            name, timeout = self._config.name, self._config.call_timeout_s
+            found = namesake.find(master, name, self._basic_credential, timeout)
+            if found is not None:
+                self._end("refused: " + found, self._listener.namesake, found)
+                return found
+        return super()._session(stream, master, wake)
 
     # Events
 

@@ -40,6 +40,8 @@ class Listener(Protocol):
 
     def removed(self, why: str) -> None: ...
 
+    def namesake(self, why: str) -> None: ...
+
 
 class Stream(Connection):  # type: ignore[misc]
     """The event stream; says why it ended."""

@@ -72,6 +72,13 @@ class FrameworkRemoved:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class FrameworkNamesake:
+    """Another framework has our name and live tasks, and our tree knows nothing of it; halt for a person (fault 65)."""
+
+    why: str
+
+
 # From ZooKeeper
 
 
@@ -235,7 +242,7 @@ class Stop:
 
 Event = (
     Subscribed | Disconnected | OffersReceived | OfferRescinded | TaskUpdate | AgentLost
-    | FrameworkDisplaced | FrameworkRemoved | DesiredChanged | DesiredLoaded | RecordsLoaded
+    | FrameworkDisplaced | FrameworkRemoved | FrameworkNamesake | DesiredChanged | DesiredLoaded | RecordsLoaded
     | FrameworkIdSaved | Committed | OperatorCommitted
     | FlinkAnswered | RestoreFound | EffectDone | Tick | Stop
 )  # fmt: skip

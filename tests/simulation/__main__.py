@@ -10,8 +10,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
+from multiprocessing import Pool
 
 from tests.simulation import crashpoints, runs
+
+CHUNK = 10
+PROGRESS = 500
 
 
 def main(argv: list[str]) -> int:
@@ -20,6 +25,7 @@ def main(argv: list[str]) -> int:
     run = commands.add_parser("run", help="simulate many seeds")
     run.add_argument("--n", type=int, default=200, help="how many seeds")
     run.add_argument("--seed-base", type=int, default=1, help="the first seed")
+    run.add_argument("--jobs", type=int, default=2, help="processes")
     run.add_argument("--keep-going", type=int, default=20, help="stop after so many seeds that failed")
     run.add_argument("--session", action="store_true", help="a session cluster and two jobs in it")
     replay = commands.add_parser("replay", help="simulate one seed and print everything that happens")
@@ -31,28 +37,30 @@ def main(argv: list[str]) -> int:
         return _replay(args.seed, args.session)
     if args.command == "crashpoints":
         return _crashpoints()
-    return _run(args.n, args.seed_base, args.keep_going, args.session)
+    return _run(args)
 
 
-def _run(count: int, base: int, keep_going: int, session: bool) -> int:
+def _run(args: argparse.Namespace) -> int:
+    count, base = args.n, args.seed_base
     begun, faults = time.monotonic(), 0
     broken: list[runs.Result] = []
-    for done, seed in enumerate(range(base, base + count), start=1):
-        result = runs.run(seed, session=session)
-        faults += result.faults
-        if result.violations:
-            broken.append(result)
-            print(f"seed {seed}: {result.violations[0]}", flush=True)
-            if len(broken) >= keep_going:
-                break
-        if done % 100 == 0:
-            rate = done / (time.monotonic() - begun)
-            print(f"simulate: {done} of {count} seeds, {faults} faults, {rate:.0f} seeds/s", flush=True)
+    one = partial(runs.run, session=args.session)
+    with Pool(args.jobs) as pool:
+        for done, result in enumerate(pool.imap_unordered(one, range(base, base + count), CHUNK), start=1):
+            faults += result.faults
+            if result.violations:
+                broken.append(result)
+                print(f"seed {result.seed}: {result.violations[0]}", flush=True)
+                if len(broken) >= args.keep_going:
+                    break
+            if done % PROGRESS == 0:
+                rate = done / (time.monotonic() - begun)
+                print(f"simulate: {done} of {count} seeds, {faults} faults, {rate:.0f} seeds/s", flush=True)
     if broken:
-        seeds = " ".join(str(result.seed) for result in broken)
+        seeds = " ".join(str(seed) for seed in sorted(result.seed for result in broken))
         violations = sum(len(result.violations) for result in broken)
         print(f"simulate: FAILED — {count} seeds, {faults} faults, {violations} violations in seeds {seeds}")
-        print(f"replay one with: python -m tests.simulation replay {broken[0].seed}")
+        print(f"replay one with: make simulate SEED={broken[0].seed}")
         return 1
     print(f"simulate: ok — {count} seeds, {faults} faults, 0 violations")
     return 0

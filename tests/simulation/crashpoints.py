@@ -18,6 +18,12 @@ WORKLOADS: Sequence[Sequence[str]] = (
     ("create", "last_state"),
     ("create", "suspend", "resume"),
     ("create", "told", "paused_edit"),
+    ("create", "savepoint"),
+    ("create", "scale"),
+    ("create", "recreate"),
+    ("create", "lose_job_manager"),
+    ("create", "lose_task_manager"),
+    ("create", "job_fails"),
 )
 
 

@@ -116,6 +116,42 @@ def break_stream(world: World) -> None:
         world.poke()
 
 
+def cut_from_master(world: World) -> None:
+    """26, 30: no connection between the leader and the master for a while; ZooKeeper is there."""
+    leadership = _leading(world).leadership
+    if leadership is not None:
+        seconds = 0.5 + world.rng.random() ** 2 * 30
+        _say(world, f"{leadership.replica.name} cannot reach the master for {seconds:.1f} s")
+        leadership.replica.no_master_until = world.sim.now + seconds
+        world.mesos.disconnect(leadership.cluster.inner)
+        world.sim.after(seconds, world.poke)
+
+
+def half_open_stream(world: World) -> None:
+    """30: the stream is dead and nobody knows it yet: events vanish until the missing heartbeats are noticed."""
+    leadership = _leading(world).leadership
+    if leadership is not None:
+        seconds = 1 + world.rng.random() * 15
+        _say(world, f"the stream of {leadership.replica.name} is half open for {seconds:.1f} s")
+        leadership.deaf_until = world.sim.now + seconds
+        inner = leadership.cluster.inner
+        world.sim.after(seconds, world.mesos.disconnect, inner)
+
+
+def rescind_offers(world: World) -> None:
+    """29: every offer that is out is taken back, and so are those of the next seconds."""
+    _say(world, "offers are rescinded")
+
+    def again(times: int) -> None:
+        for offer_id in sorted(world.mesos.offers):
+            world.mesos.rescind(offer_id)
+        world.poke()
+        if times:
+            world.sim.after(world.rng.random() * 2, again, times - 1)
+
+    again(world.rng.randint(0, 4))
+
+
 def lose_calls(world: World) -> None:
     """19, 34, 36: calls to Mesos fail, vanish, or end without an answer."""
     fault = world.rng.choice(list(CallFault))
@@ -214,12 +250,16 @@ def fail_task(world: World) -> None:
     """A process dies on its own."""
     running = sorted(world.mesos.running())
     if running:
-        task_id = world.rng.choice(running)
-        _say(world, f"{task_id} dies")
-        world.flink.advance(world.sim.now)
-        world.flink.task_dead(task_id)
-        world.mesos.set_state(task_id, TaskState.FAILED, None, "exit status 137")
-        world.poke()
+        end_task(world, world.rng.choice(running))
+
+
+def end_task(world: World, task_id: str) -> None:
+    """The process dies, and its agent reports it."""
+    _say(world, f"{task_id} dies")
+    world.flink.advance(world.sim.now)
+    world.flink.task_dead(task_id)
+    world.mesos.set_state(task_id, TaskState.FAILED, None, "exit status 137")
+    world.poke()
 
 
 def silence_flink(world: World) -> None:
@@ -299,6 +339,17 @@ def finish_job(world: World) -> None:
         world.flink.finish_job(cluster.job_id)
 
 
+def lose_ha_data(world: World) -> None:
+    """45: somebody deletes Flink's HA data of a job with one JobManager; the next checkpoint writes it anew."""
+    single = {name for name in world.users.names if world.users.job_managers(name) == 1}
+    clusters = [c for _, c in sorted(world.flink.clusters.items()) if c.active and c.pointers]
+    found = [c for c in clusters if len(c.job_managers) == 1 and c.cluster_id.rsplit("-", 2)[0] in single]
+    if found:
+        cluster = world.rng.choice(found)
+        _say(world, f"the HA data of {cluster.cluster_id} is deleted")
+        cluster.pointers = ()
+
+
 def lose_snapshot(world: World) -> None:
     """43: somebody deletes the newest state of a job."""
     if world.rng.random() < 0.7 or not world.flink.snapshots:
@@ -330,12 +381,13 @@ OPERATOR: tuple[Fault, ...] = (
     crash_leader, crash_leader, crash_soon, crash_soon, crash_soon, crash_everybody, pause_leader, pause_soon,
     pause_soon,
     lose_zookeeper, lose_zookeeper, expire_session, store_fails, store_fails, lag_behind, lose_watches, break_stream,
-    lose_calls, lose_calls, lose_updates, lose_updates, slow_down, jump_clock,
+    cut_from_master, half_open_stream, rescind_offers, lose_calls, lose_calls, lose_updates, lose_updates, slow_down,
+    jump_clock,
 )  # fmt: skip
 WORLD: tuple[Fault, ...] = (
     fail_over_master, partition_agent, partition_agent, reboot_agent, lose_agent, fail_task, fail_task, silence_flink,
     lose_rest, fail_savepoints, break_stops, forget_results, blind_flink, fail_job, finish_job, lose_snapshot,
-    hide_tree, lose_tree,
+    lose_ha_data, hide_tree, lose_tree,
 )  # fmt: skip
 
 
@@ -366,6 +418,7 @@ def heal(world: World) -> None:
     for agent in world.mesos.agents.values():
         world.agent_back(agent)
     for replica in world.replicas:
+        replica.no_master_until = float("-inf")
         session = replica.session
         session._failures.clear()
         session.lose_watch_events = False

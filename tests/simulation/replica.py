@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from integration.mesos.fake import FakeCluster
 from reconciler.loop import Loop, Parts
-from reconciler.model.events import AgentLost, Event, RecordsLoaded, Subscribed, TaskUpdate, Tick
+from reconciler.model.events import AgentLost, Disconnected, Event, RecordsLoaded, Subscribed, TaskUpdate, Tick
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Fence
 from state.memory import MemoryElection, MemoryLease, MemorySession
@@ -120,12 +120,14 @@ class Leadership:
         self.ended = False
         self.unanswered: dict[str, set[str]] = {}
         """Tasks that the records named at the take-over, per job, until Mesos has said something of them (S6)."""
+        self.deaf_until = float("-inf")
+        """Until then nothing that the master sends arrives, and the stream still seems to be there."""
         self._wake_at = float("inf")
         self._stream_at = 0.0
         self._task_at: dict[str, float] = {}
         self.runner = SimRunner(self)
         self.store = SimStore(world, replica)
-        self.cluster = SimCluster(world, self, FakeCluster(world.mesos, lambda: not self.lease.lost()))
+        self.cluster = SimCluster(world, self, FakeCluster(world.mesos, self._may_subscribe))
         parts = Parts(
             self.store, self.cluster, SimFlink(world, self), world.renderer, self.runner, self,
             world.policy, world.parse, world.placement,
@@ -135,6 +137,9 @@ class Leadership:
     def now(self) -> float:
         """The leader's clock: wall time when it began, plus time since (fault 59)."""
         return self.world.sim.now + self.offset
+
+    def _may_subscribe(self) -> bool:
+        return not self.lease.lost() and self.world.sim.now >= self.replica.no_master_until
 
     def begin(self) -> None:
         self.store.watch(self._from_store)
@@ -194,6 +199,8 @@ class Leadership:
     def _from_mesos(self, event: Event) -> None:
         """The stream keeps its order; updates of different tasks may overtake each other before the master."""
         world = self.world
+        if world.sim.now < self.deaf_until and not isinstance(event, Disconnected):
+            return
         fate = world.fate_of_update() if isinstance(event, TaskUpdate | AgentLost) else None
         if fate == "lost":
             world.sim.say("fault", f"lost on its way: {event}")
@@ -228,6 +235,8 @@ class Replica:
         self.halted: str | None = None
         self.offset = 0.0
         """How far its wall clock is off when it next becomes leader, in seconds."""
+        self.no_master_until = float("-inf")
+        """Until then it has no connection with the Mesos master."""
         self.leadership: Leadership | None = None
         self.session = MemorySession(world.tree)
         self._life = 0

@@ -83,6 +83,19 @@ def run(seed: int, *, trace: bool = False, until_broken: bool = False, session: 
     return result_of(world)
 
 
+def run_under(seed: int, kinds: Sequence[faults.Fault], count: int, edits: int, *, trace: bool = False) -> Result:
+    """Simulate one job with edits at any moment under so many faults of these kinds only."""
+    world = World(seed, trace=trace)
+    with quiet_logs(world), suppress(Violation):
+        try:
+            workload.schedule(world, [NAME], edits, STORM_S)
+            faults.schedule(world, tuple(kinds), count, STORM_S)
+            _blow_over(world)
+        except Storm as storm:
+            world.monitor.violation("L1", str(storm))
+    return result_of(world)
+
+
 def result_of(world: World) -> Result:
     world.monitor.stop_at_first = False
     world.monitor.look()
@@ -96,6 +109,12 @@ def _storm(world: World) -> None:
     names = [NAME] if rng.random() < 0.7 else [NAME, "clicks"]
     workload.schedule(world, names, rng.randint(1, 6), STORM_S)
     faults.schedule(world, (*faults.OPERATOR, *faults.WORLD), rng.randint(2, 10), STORM_S)
+    _blow_over(world)
+
+
+def _blow_over(world: World) -> None:
+    """What was planned happens; then every fault ends, and the world comes to rest."""
+    rng = world.rng
     world.run(STORM_S + rng.random() * 5)
     faults.heal(world)
     _must_settle(world)

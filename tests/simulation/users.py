@@ -76,6 +76,10 @@ class Users:
         """The newest valid document, to be put back later."""
         return copy.deepcopy(self._documents[name])
 
+    def job_managers(self, name: str) -> int:
+        """How many JobManagers any version of the present life of this name has asked for."""
+        return max((spec.job_manager.replicas for spec in self._valid.get(name, [])), default=0)
+
     def put_back(self, name: str, document: dict[str, Any]) -> None:
         self._documents[name] = copy.deepcopy(document)
         self._write(name, json.dumps(document).encode())

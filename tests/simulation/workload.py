@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from reconciler.model import ids
 from reconciler.model.control import GLOBAL
+from tests.simulation import faults
 from tests.simulation.users import INVALID
 
 if TYPE_CHECKING:
@@ -77,11 +79,43 @@ def paused_edit(world: World, name: str) -> None:
     world.sim.after(8.0, world.users.unpause_all)
 
 
+def recreate(world: World, name: str) -> None:
+    """51: deleted and created again under the same name, faster than anybody looks."""
+    world.users.delete(name)
+    world.users.apply(name)
+
+
+def lose_job_manager(world: World, name: str) -> None:
+    _lose(world, name, "jm")
+
+
+def lose_task_manager(world: World, name: str) -> None:
+    _lose(world, name, "tm")
+
+
+def _lose(world: World, name: str, role: str) -> None:
+    """A process of the job dies on its own."""
+    found = [
+        task
+        for task in sorted(world.mesos.running())
+        if (parsed := ids.parse_task_id(task)) is not None
+        if (parsed.job, parsed.role) == (name, role)
+    ]
+    faults.end_task(world, found[0])
+
+
+def job_fails(world: World, name: str) -> None:
+    """Flink gives the job up."""
+    world.flink.advance(world.sim.now)
+    cluster = next(c for c in world.flink.clusters.values() if c.active and c.cluster_id.startswith(f"{name}-"))
+    world.flink.fail_job(cluster.job_id, "java.lang.RuntimeException: injected")
+
+
 STEPS: Mapping[str, Step] = {
     step.__name__: step
     for step in (
         create, edit, scale, suspend, resume, last_state, restart, savepoint, standby, dispose, delete, told,
-        paused_edit,
+        paused_edit, recreate, lose_job_manager, lose_task_manager, job_fails,
     )
 }  # fmt: skip
 CHAINS: Sequence[Sequence[str]] = (
@@ -131,7 +165,7 @@ def spoil(world: World, name: str) -> None:
         world.sim.after(world.rng.random() * 5, correct)
 
 
-def recreate(world: World, name: str) -> None:
+def recreate_slowly(world: World, name: str) -> None:
     """51: deleted and created again under the same name."""
     world.users.delete(name)
 
@@ -211,8 +245,8 @@ def ask_junk(world: World, name: str) -> None:
 
 ANY: Sequence[Step] = (
     edit, edit, edit, scale, suspend, resume, resume, last_state, restart, savepoint, standby, delete, flip, flip,
-    spoil, recreate, choose_mode, choose_delete, choose_strategies, ask_pause, ask_pause, ask_restore, ask_rollback,
-    ask_force, ask_fence, ask_junk,
+    spoil, recreate_slowly, choose_mode, choose_delete, choose_strategies, ask_pause, ask_pause, ask_restore,
+    ask_rollback, ask_force, ask_fence, ask_junk,
 )  # fmt: skip
 
 

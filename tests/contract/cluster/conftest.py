@@ -186,7 +186,7 @@ class RealWorld(World):
         self._stack = stack
 
     def cluster(self) -> Cluster:
-        config = MesosConfig(user=getpass.getuser(), name="contract")
+        config = MesosConfig(user=getpass.getuser(), name="contract", refuse_namesake=False)
         return MesosCluster(config, detector_for(self._stack.master_url))
 
     def poll(self) -> None:

@@ -26,7 +26,8 @@ class Scheduler:
 
     def __init__(self, stack: Any, detector: MasterDetector, **config: Any) -> None:
         self.stack = stack
-        self.cluster = MesosCluster(MesosConfig(user=getpass.getuser(), name="integration", **config), detector)
+        settings = {"user": getpass.getuser(), "name": "integration", "refuse_namesake": False, **config}
+        self.cluster = MesosCluster(MesosConfig(**settings), detector)
         self.events: list[Event] = []
         self._seen = 0
         self.cluster.start(None, self.events.append)

@@ -40,7 +40,7 @@ def test_ids_are_unique_per_generation() -> None:
     assert job.generation.cluster_id != first.cluster_id
 
 
-def test_s1_the_next_generation_waits_for_an_end_that_is_proved() -> None:
+def test_f27_s1_the_next_generation_waits_for_an_end_that_is_proved() -> None:
     job = Scenario(spec(job={"upgradeMode": "last-state"}))
     job.bring_up()
     job.edit(spec(restartNonce=1, job={"upgradeMode": "last-state", "parallelism": 2}))
@@ -198,3 +198,16 @@ def test_nobody_waited_while_nobody_operated() -> None:
     job.now += 61
     job.settle()
     assert job.generation.ending.mode is EndMode.KILL
+
+
+def test_f42_the_savepoint_is_on_record_with_the_decision_that_kills() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.edit(spec(restartNonce=1))
+    job.settle()
+    job.stopped("file:///srv/sp-1")
+    decision = job.step()
+    assert effects(decision, KillTask)
+    assert job.record is not None
+    assert "file:///srv/sp-1" in [snapshot.path for snapshot in job.record.snapshots]
+    assert "SAVEPOINT_COMPLETED" in job.events

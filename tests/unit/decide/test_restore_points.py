@@ -36,7 +36,7 @@ def test_f54_zookeeper_that_does_not_answer_is_not_missing_metadata() -> None:
     assert len(effects(decision, FindRestorePoint)) == 1
 
 
-def test_lost_checkpoints_block_instead_of_starting_empty() -> None:
+def test_f45_without_ha_metadata_and_checkpoints_a_job_is_blocked() -> None:
     job = Scenario()
     job.bring_up()
     job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
@@ -166,3 +166,30 @@ def test_an_initial_savepoint_path_that_is_edited_later_does_not_rewind_a_job_wh
     job.settle()
     assert job.generation.restore is not None
     assert job.generation.restore.path == "file:///srv/sp-1"
+
+
+def test_f43_a_missing_savepoint_blocks_the_next_generation() -> None:
+    job = Scenario(spec(job={"upgradeMode": "last-state"}))
+    job.bring_up()
+    job.edit(spec(restartNonce=1, job={"upgradeMode": "last-state"}))
+    job.settle()
+    job.bury_killed()
+    job.settle()
+    job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9, missing=("file:///srv/chk-9",))
+    job.settle()
+    assert job.generation.number == 1
+    assert job.record is not None
+    assert job.record.blocked == "RESTORE_BLOCKED"
+
+
+def test_f63_the_directory_of_the_trigger_is_looked_into() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.edit(spec(restartNonce=1))
+    job.settle()
+    ending = job.generation.ending
+    assert ending is not None
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.flink = None
+    (look,) = effects(job.settle(), FindRestorePoint)
+    assert look.trigger_directory == ending.directory

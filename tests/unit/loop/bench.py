@@ -98,10 +98,10 @@ class LoggedCluster(FakeCluster):
 class Leader:
     """One elected replica."""
 
-    def __init__(self, world: World, monitor: Monitor | None = None) -> None:
+    def __init__(self, world: World, monitor: Monitor | None = None, session: MemorySession | None = None) -> None:
         self.world = world
         self.monitor = monitor
-        self.session = MemorySession(world.tree)
+        self.session = session or MemorySession(world.tree)
         lease = MemoryElection(session=self.session).acquire(LeaderInfo(replica="r", host="h", pid=1))
         assert lease is not None, "somebody leads already"
         self.lease = lease

@@ -27,6 +27,18 @@ def test_f13_a_vanished_tree_stops_nothing() -> None:
     assert "missing" in (status.error or "")
 
 
+def test_f14_a_desired_tree_that_cannot_be_read_stops_nothing() -> None:
+    world = World()
+    leader = started(world)
+    before = world.running()
+    leader.session.fail_next(100, call="load_jobs")
+    leader.let_pass(120)
+    assert world.running() == before
+    assert world.record().lifecycle.value == "STABLE"
+    assert (status := world.users.load_status("orders")) is not None
+    assert status.error is None, "silence is not an absence"
+
+
 def test_f13_a_recreated_and_empty_tree_stops_nothing() -> None:
     world = World()
     leader = started(world)

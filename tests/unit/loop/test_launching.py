@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from integration.mesos.fake import CallFault
 from reconciler.model.observation import TaskState
 from tests.unit.loop.bench import Leader, World, started
 
@@ -33,6 +34,18 @@ def test_f17_nothing_is_launched_before_its_placement_is_persisted() -> None:
     leader.hold()
     leader.settle()
     assert len(world.running()) == 2
+
+
+def test_f19_a_launch_that_was_not_sent_is_found_out_and_repeated() -> None:
+    world = World()
+    leader = Leader(world)
+    leader.settle()
+    failures = iter([CallFault.UNAVAILABLE])
+    world.mesos.fault = lambda call: next(failures, None) if call == "ACCEPT" else None
+    world.apply()
+    leader.let_pass(20)
+    assert len(world.running()) == 2, "long before the launch time-out of two minutes"
+    assert world.record().restarts.total == 0
 
 
 def test_f22_a_death_is_acknowledged_only_after_it_is_persisted() -> None:

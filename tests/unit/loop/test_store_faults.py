@@ -35,6 +35,26 @@ def test_f05_a_leader_whose_write_is_fenced_stops() -> None:
     assert world.record().generation.ending is None
 
 
+def test_f02_a_leader_that_was_suspended_after_its_write_launches_nothing() -> None:
+    world = World()
+    leader = Leader(world)
+    leader.settle()
+    world.apply()
+    may_act = leader.lease.may_act
+
+    def placed() -> bool:
+        return "orders" in world.tree.records and any(task.placed for task in world.record().tasks)
+
+    leader.lease.may_act = lambda: may_act() and not placed()
+    leader.let_pass(5)
+    assert placed()
+    assert world.running() == []
+
+    leader.lease.may_act = may_act
+    leader.let_pass(90)
+    assert len(world.running()) == 2
+
+
 def test_f03_a_suspended_leader_neither_writes_nor_acts() -> None:
     world = World()
     leader = started(world)

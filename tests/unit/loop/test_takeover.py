@@ -6,8 +6,40 @@ from collections.abc import Sequence
 
 from integration.mesos.fake import CallFault
 from reconciler.model import ids
-from reconciler.model.events import AgentLost, FrameworkRemoved
+from reconciler.model.events import AgentLost, FrameworkNamesake, FrameworkRemoved
+from state.memory import MemorySession
 from tests.unit.loop.bench import Leader, World, foreign_task, started
+
+
+def test_f01_a_new_leader_reads_what_its_predecessor_wrote_last() -> None:
+    world = World()
+    second = MemorySession(world.tree)
+    second.lag()
+    first = started(world)
+    before = world.running()
+    first.die()
+    leader = Leader(world, session=second)
+    leader.settle()
+    assert leader.loop.jobs["orders"].record == world.record()
+    leader.let_pass(30)
+    assert world.running() == before
+
+
+def test_f04_a_leader_that_lost_its_lease_ends_and_leads_again_without_memory() -> None:
+    world = World()
+    first = started(world)
+    first.session.expire()
+    other = Leader(world)
+    other.let_pass(1)
+    world.users.delete_job("orders")
+    other.let_pass(60)
+    first.let_pass(1)
+    assert first.loop.stopped is not None
+    other.die()
+    again = Leader(world)
+    again.let_pass(30)
+    assert again.loop.jobs["orders"].record == world.record()
+    assert world.record().lifecycle.value == "DELETED"
 
 
 def test_f18_a_new_leader_adopts_the_tasks_of_the_old_one() -> None:
@@ -123,6 +155,12 @@ def test_f25_a_removed_framework_halts_for_a_person() -> None:
     leader = Leader(world)
     leader.settle()
     leader.loop.handle(FrameworkRemoved("Framework has been removed"))
+    assert leader.loop.halted
+
+
+def test_f65_a_namesake_whose_tasks_run_halts_for_a_person() -> None:
+    leader = Leader(World())
+    leader.loop.handle(FrameworkNamesake("the framework fw-0 is called weir too"))
     assert leader.loop.halted
 
 

@@ -61,6 +61,7 @@ class ScriptedMaster:
         self.call_connections = 0
         self.subscribe_script: list[Any] = []
         self.answers: dict[str, list[Any]] = {}
+        self.frameworks: list[dict[str, Any]] = []
         self.streams: list[socket.socket] = []
         self._open: list[socket.socket] = []
         self._closed = False
@@ -115,6 +116,11 @@ class ScriptedMaster:
         first = True
         with suppress(OSError, ValueError):
             while line := reader.readline():
+                if line.startswith(b"GET /master/frameworks"):
+                    while reader.readline().strip():
+                        pass
+                    sock.sendall(reply(200, json.dumps({"frameworks": self.frameworks})))
+                    continue
                 assert line.startswith(b"POST /api/v1/scheduler")
                 headers: dict[str, str] = {}
                 while (line := reader.readline().strip()) != b"":

@@ -148,3 +148,14 @@ def test_a_tree_that_was_never_set_up_takes_a_users_first_job() -> None:
     store.ensure_layout()
 
     assert set(store.load_jobs().specs) == {"orders"}
+
+
+def test_f07_a_replica_that_could_not_withdraw_leads_again_with_its_own_node() -> None:
+    tree = MemoryTree()
+    session = MemorySession(tree)
+    first = MemoryElection(session=session).acquire(LeaderInfo(replica="r1", host="h", pid=1))
+    assert first is not None
+    assert MemoryElection(tree).acquire(LeaderInfo(replica="r2", host="h", pid=1)) is None
+    again = MemoryElection(session=session).acquire(LeaderInfo(replica="r1", host="h", pid=1))
+    assert again is not None
+    assert again.fence.epoch == first.fence.epoch + 1

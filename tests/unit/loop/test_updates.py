@@ -1,0 +1,36 @@
+"""Status updates that come late, twice, or in another order."""
+
+from __future__ import annotations
+
+from reconciler.model.events import TaskUpdate
+from reconciler.model.observation import TaskState
+from tests.unit.loop.bench import Leader, World, started
+
+
+def send(leader: Leader, task_id: str, *states: TaskState) -> None:
+    for state in states:
+        leader.loop.handle(TaskUpdate(task_id, state, "a1"))
+    leader.settle()
+
+
+def test_f21_updates_that_come_twice_change_nothing() -> None:
+    world = World()
+    leader = started(world)
+    before = leader.loop.jobs["orders"].tasks
+    for task_id in world.running():
+        send(leader, task_id, TaskState.RUNNING, TaskState.RUNNING)
+    assert leader.loop.jobs["orders"].tasks == before, "an equal state keeps its time"
+    assert world.log == []
+
+
+def test_f21_a_death_is_final_whatever_arrives_after_it() -> None:
+    world = World()
+    leader = started(world)
+    (jobmanager, taskmanager) = world.running()
+    leader.hold("store")
+    send(leader, taskmanager, TaskState.FAILED, TaskState.RUNNING)
+    assert leader.loop.jobs["orders"].tasks[taskmanager].state is TaskState.FAILED
+    leader.hold()
+    leader.settle()
+    assert all(task.task_id != taskmanager for task in world.record().tasks)
+    assert any(task.task_id == jobmanager for task in world.record().tasks)
