@@ -69,6 +69,15 @@ def test_f03_a_suspended_leader_neither_writes_nor_acts() -> None:
     assert len(world.running()) == 2
 
 
+def test_f03_a_leader_that_may_not_act_writes_nothing_although_zookeeper_answers() -> None:
+    world = World()
+    leader = started(world)
+    leader.lease.may_act = lambda: False
+    world.apply(env={"LEVEL": "1"})
+    leader.let_pass(30)
+    assert world.log == []
+
+
 def test_f14_without_zookeeper_nothing_is_killed() -> None:
     world = World()
     leader = started(world)
