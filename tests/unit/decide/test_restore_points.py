@@ -81,6 +81,23 @@ def test_f41_a_stop_that_failed_after_its_savepoint_uses_that_savepoint() -> Non
     assert job.generation.restore.path == "file:///srv/sp-1"
 
 
+def test_f41_the_path_that_a_failed_stop_names_is_used_without_listing() -> None:
+    job = Scenario()
+    job.bring_up()
+    job.edit(spec(restartNonce=1))
+    job.settle()
+    ending = job.generation.ending
+    assert ending is not None
+    assert ending.trigger_id is not None
+    failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "StopWithSavepointStoppingException")
+    job.answer(JobState.FAILED, latest_checkpoint_id=9, operations={ending.trigger_id: failed})
+    job.settle()
+    job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
+    job.settle()
+    assert job.generation.restore is not None
+    assert job.generation.restore.path == "file:///srv/sp-1"
+
+
 def test_f44_a_checkpoint_newer_than_the_savepoint_wins() -> None:
     job = Scenario()
     job.bring_up()

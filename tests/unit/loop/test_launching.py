@@ -36,6 +36,18 @@ def test_f17_nothing_is_launched_before_its_placement_is_persisted() -> None:
     assert len(world.running()) == 2
 
 
+def test_f17_nothing_is_launched_when_its_placement_could_not_be_persisted() -> None:
+    world = World()
+    world.apply()
+    leader = Leader(world)
+    leader.session.fail_next(20, call="commit")
+    leader.settle()
+    assert world.running() == []
+    leader.let_pass(60)
+    assert len(world.running()) == 2
+    assert world.log.index("commit orders") < next(n for n, line in enumerate(world.log) if line.startswith("launch"))
+
+
 def test_f19_a_launch_that_was_not_sent_is_found_out_and_repeated() -> None:
     world = World()
     leader = Leader(world)

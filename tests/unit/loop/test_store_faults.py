@@ -100,6 +100,9 @@ def test_f12_an_unreadable_record_quarantines_its_job_and_no_other() -> None:
     assert [task for task in world.running() if task.startswith("orders.")] == before
     assert len([task for task in world.running() if task.startswith("clicks.")]) == 2
     assert world.tree.records["orders"].data == b"junk"
+    status = world.users.load_status("orders")
+    assert status is not None
+    assert "the record is unreadable" in status.why
 
 
 def test_a_framework_id_that_cannot_be_saved_is_no_reason_to_halt_for_a_person() -> None:

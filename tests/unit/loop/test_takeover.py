@@ -48,6 +48,7 @@ def test_f18_a_new_leader_adopts_the_tasks_of_the_old_one() -> None:
     first.die()
     second = Leader(world)
     second.let_pass(60)
+    assert second.loop.jobs["orders"].tasks.keys() == set(before)
     assert world.running() == before
     assert [line for line in world.log if line.startswith(("launch", "kill"))] == []
     assert world.record().lifecycle.value == "STABLE"
