@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from integration.flink.fake import FakeFlink
+from integration.flink.fake import FakeFlink, fake_renderer
 from integration.mesos.config import MesosConfig
 from integration.mesos.stream import backoff
 from plugins import retries
@@ -117,7 +117,7 @@ def test_no_wait_is_longer_than_a_minute_and_none_means_that() -> None:
 
 def waits(policy: Policy, errors: list[str | None]) -> list[float]:
     """How long the key of one effect rests after each of these outcomes."""
-    effects = Effects(None, FakeFlink(), policy, lambda lane, call: None)  # type: ignore[arg-type]
+    effects = Effects(None, FakeFlink(), fake_renderer(), policy, lambda lane, call: None)  # type: ignore[arg-type]
     effect, entry, now, found = DiscardSavepoint("file:/sp/savepoint-1"), JobEntry("orders"), 0.0, []
     for error in errors:
         assert effects.release(entry, [effect], now) is None
