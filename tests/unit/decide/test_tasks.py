@@ -196,6 +196,27 @@ def test_a_lost_jobmanager_is_relaunched_only_after_a_look_at_its_ha_metadata() 
     assert new.generation == 1
 
 
+def test_s2_f43_no_jobmanager_is_relaunched_on_ha_metadata_whose_checkpoint_is_gone() -> None:
+    """Also if nobody saw that checkpoint complete: each JobManager would exit at once, for ever."""
+    job = Scenario()
+    job.settle()
+    job.place()
+    job.run_tasks()
+    job.answer(JobState.RUNNING)
+    job.settle()
+    assert not job.generation.checkpointed
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.settle()
+    job.found(ha_metadata=True, checkpoint_lost=True)
+    assert job.settle().wanted() == ()
+    job.bury_killed()
+    job.settle()
+    job.found(ha_metadata=True, checkpoint_lost=True)
+    assert job.settle().wanted() == ()
+    assert job.record is not None
+    assert job.record.blocked == "RESTORE_BLOCKED"
+
+
 def test_f34_a_kill_is_repeated_until_the_task_is_dead() -> None:
     job = Scenario()
     job.bring_up()
