@@ -25,6 +25,8 @@ WAIT_S = 180.0
 EXAMPLES = REPOSITORY / "examples"
 PACKED = "2.2.1"
 """As a spec's flinkVersion: the distribution that comes as a tarball."""
+NEVER = "2.2.9"
+"""As a spec's flinkVersion: a tarball that a task waits for without end."""
 SERIES = ("2.2", "1.20", "2.3")
 
 Fields = Mapping[str, Any]
@@ -198,7 +200,7 @@ class World:
         return compiled(source, flink_home, self.directory)
 
 
-def distributions(stack: LocalStack, directory: Path) -> Mapping[str, Mapping[str, Any]]:
+def distributions(stack: LocalStack, directory: Path, receiver: Receiver) -> Mapping[str, Mapping[str, Any]]:
     """Sections of the operator's configuration, one for each version; installs what is missing.
 
     2.2 is there a second time, packed: what the fetcher puts into a sandbox is all that its tasks have.
@@ -223,6 +225,11 @@ def distributions(stack: LocalStack, directory: Path) -> Mapping[str, Mapping[st
         "home": f"flink-{PACKED}",
         "java": java.path if java else "java",
     }
+    found[f'flink.distributions."{NEVER}"'] = {
+        "version": NEVER,
+        "tarball": f"{receiver.url}/flink-{NEVER}.tar",
+        "home": f"flink-{NEVER}",
+    }
     return found
 
 
@@ -239,7 +246,7 @@ def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPa
     """One replica that leads: failover is tested elsewhere."""
     directory = tmp_path_factory.mktemp("jobs")
     settings = {
-        **distributions(stack, directory),
+        **distributions(stack, directory, receiver),
         "notifications.webhook": {"url": f"{receiver.url}/events"},
     }
     with Installation(
