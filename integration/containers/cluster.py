@@ -50,6 +50,18 @@ def agents(master_url: str) -> set[str]:
     return {agent["hostname"] for agent in found if agent.get("active")}
 
 
+def agent_ids(master_url: str) -> dict[str, str]:
+    """Mesos' ids of the agents that it knows, by host name."""
+    found = (ask(f"{master_url}/master/slaves") or {}).get("slaves", [])
+    return {agent["hostname"]: agent["id"] for agent in found}
+
+
+def mark_gone(master_url: str, agent_id: str) -> None:
+    """Tell the master that an agent never comes back (operator call MARK_AGENT_GONE). Raises httpx.HTTPError."""
+    call = {"type": "MARK_AGENT_GONE", "mark_agent_gone": {"agent_id": {"value": agent_id}}}
+    httpx.post(f"{master_url}/api/v1", json=call, timeout=30.0).raise_for_status()
+
+
 def frameworks(master_url: str) -> list[dict[str, Any]]:
     """All frameworks that the master knows."""
     found: list[dict[str, Any]] = (ask(f"{master_url}/master/frameworks") or {}).get("frameworks", [])

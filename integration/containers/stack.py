@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import httpx
 import structlog
 from docker.errors import APIError
 
@@ -344,6 +345,26 @@ class WeirStack(MemberControl):
         """Names of the agents that are registered with the leading master."""
         url = self.master_url_now()
         return cluster.agents(url) if url else set()
+
+    def agent_id(self, name: str) -> str:
+        """Mesos' id of a registered agent; empty while the master does not know it."""
+        url = self.master_url_now()
+        return cluster.agent_ids(url).get(name, "") if url else ""
+
+    def mark_gone(self, agent_id: str) -> None:
+        """Says to Mesos that an agent never comes back, as a person does who has lost a machine.
+
+        Until then what ran there may still run, so a job that is deleted waits for it. Raises MemberFailed.
+        """
+        url = self.master_url_now()
+        try:
+            if url is None:
+                raise httpx.ConnectError("no master leads")
+            cluster.mark_gone(url, agent_id)
+        except httpx.HTTPError as error:
+            raise MemberFailed(
+                f"cannot mark agent {agent_id} as gone", str(error), "wait until a master leads"
+            ) from None
 
     def zk_leader(self) -> str:
         """Name of the ZooKeeper server that leads the ensemble, "zk-2"; empty while none does."""
