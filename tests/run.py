@@ -46,7 +46,7 @@ def _each_directory(path: str) -> tuple[tuple[str, ...], ...]:
 
 SUITES = {
     "check": Suite(
-        2,
+        1,
         (
             (str(BIN / "ruff"), "check", "."),
             (str(BIN / "ruff"), "format", "--check", "."),
@@ -55,14 +55,14 @@ SUITES = {
         ),
     ),
     "simulation": Suite(
-        5, (_pytest("tests/simulation"), (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"))
+        4, (_pytest("tests/simulation"), (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"))
     ),
     "unit": Suite(2, (_pytest("tests/unit"),)),
     "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--quick"),)),
-    "contract": Suite(8, (_real("tests/contract"),)),
-    "stack": Suite(23, _each_directory("tests/integration")),
+    "contract": Suite(6, (_real("tests/contract"),)),
+    "stack": Suite(24, _each_directory("tests/integration")),
     "containers": Suite(
-        6,
+        9,
         (
             (sys.executable, "-m", "integration.containers", "engine"),
             (sys.executable, "-m", "integration.containers", "images"),
@@ -71,8 +71,8 @@ SUITES = {
         ),
         left_out_by="WEIR_SKIP_CONTAINERS",
     ),
-    "e2e": Suite(10, (_real("-s", "tests/e2e"),)),
-    "chaos": Suite(8, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
+    "e2e": Suite(5, (_real("-s", "tests/e2e"),)),
+    "chaos": Suite(6, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
 }
 
 
