@@ -86,7 +86,7 @@ def test_the_third_taskmanager_on_two_agents_waits_for_a_unique_host_and_says_wh
         weir,
     )
     assert {task.hostname for task in placed(weir)} == hosts
-    assert "needs 0.2 cpus, 1024 MiB and 2 ports; constraint hostname UNIQUE refuses" in status.why
+    assert "needs 0.2 cpus, 1024 MiB and 3 ports; constraint hostname UNIQUE refuses" in status.why
     assert "1 placed already" in status.why
 
 
