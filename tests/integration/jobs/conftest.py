@@ -144,7 +144,8 @@ class World:
 
     installation: Installation
     directory: Path
-    receiver: Receiver
+    receiver: Receiver | None = None
+    """Where its webhook posts, if it has one."""
     jobs: list[Job] = field(default_factory=list)
 
     def job(self, name: str, job: Fields, **top: Any) -> Job:
