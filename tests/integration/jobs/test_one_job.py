@@ -316,35 +316,6 @@ def test_a_bounded_job_finishes_beside_a_stream_and_stays_finished(job: Job, wor
     bounded.delete()
 
 
-def test_another_job_starts_from_a_savepoint_with_state_that_it_does_not_know(job: Job, world: World) -> None:
-    job.put("job", savepointTriggerNonce=job.wanted["job"].get("savepointTriggerNonce", 0) + 1)
-    made = job.until("a savepoint is made", lambda: manual(job))
-    heir = world.jar_evens("heir", onDelete="cancel", restart={"strategy": "none"}, snapshots={"cron": "* * * * *"})
-    heir.wanted["flinkConfiguration"].update(BY_WEIR)
-    heir.put("job", initialSavepointPath=made)
-    # EvenIds has no operator for the state of the mood: Flink refuses, and nothing is started empty instead.
-    heir.lifecycle(Lifecycle.FAILED)
-    assert heir.sink.rows() == 0
-    heir.put("job", allowNonRestoredState=True)
-    heir.until("it runs", heir.view.running)
-    assert heir.record().generation.restore.path == made
-    heir.progresses()
-    counts = [int(line.rsplit(b":", 1)[1].strip(b" }")) for line in rows(heir)]
-    assert min(counts) > 1, "it goes on counting where the other one was"
-
-
-def manual(job: Job) -> str | None:
-    record = job.record()
-    found = [snapshot for snapshot in record.snapshots if snapshot.reason == "manual"]
-    done = record.savepoint is None and record.savepoint_nonce == job.wanted["job"]["savepointTriggerNonce"]
-    return max(found, key=lambda snapshot: snapshot.order).path if done and found else None
-
-
-def rows(job: Job) -> list[bytes]:
-    files = [path for path in job.feeder.output.iterdir() if path.name[0] not in "._" and path.is_file()]
-    return [line for path in files for line in path.read_bytes().splitlines()]
-
-
 def test_the_webhook_was_told_of_all_this(job: Job, world: World) -> None:
     wanted = {"JOB_FAILED", "RESTARTS_EXHAUSTED", "UNHEALTHY", "NOT_READY", "SAVEPOINT_COMPLETED", "ROLLED_BACK"}
     job.until("every event was posted", lambda: wanted <= world.receiver.codes(job.name))
@@ -381,11 +352,3 @@ def test_a_job_that_is_deleted_with_keep_runs_on_under_the_next_leader(job: Job)
     for task in tasks:
         faults.kill_task(job.installation, task)
     job.until("the tasks are gone", lambda: not job.tasks())
-
-
-def test_a_cron_makes_savepoints(world: World) -> None:
-    heir = next(job for job in world.jobs if job.name == "heir")
-    heir.until("its cron makes a savepoint", lambda: heir.record().last_savepoint_at)
-    assert "periodic" in {snapshot.reason for snapshot in heir.record().snapshots}
-    heir.delete()
-    assert not heir.tasks()
