@@ -55,7 +55,11 @@ SUITES = {
         ),
     ),
     "simulation": Suite(
-        4, (_pytest("tests/simulation"), (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"))
+        4,
+        (
+            _pytest("tests/simulation"),
+            (sys.executable, "-m", "tests.simulation", "run", "--n", "2000", "--seed-base", "700000"),
+        ),
     ),
     "unit": Suite(2, (_pytest("tests/unit"),)),
     "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--quick"),)),
