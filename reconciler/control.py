@@ -20,7 +20,7 @@ from reconciler.jobs import JobEntry
 from reconciler.model.control import GLOBAL, Action, Asked
 from reconciler.model.events import Event, OperatorCommitted, StoredOperator
 from reconciler.model.operator import OperatorRecord
-from reconciler.model.record import Lifecycle, SpecRef
+from reconciler.model.record import SpecRef
 from reconciler.model.status import JobEvent
 from reconciler.ports import Fence, Fenced, OperatorChange, Store, StoreError
 from reconciler.report import timestamp
@@ -114,7 +114,7 @@ class Control:
             self._submit("store", partial(_reread, self._store, "read back"))
             return None
         asked = [(each, why) for each in self._asked.values() for mine, why in [_belongs(each, jobs)] if mine]
-        held = {name: entry.vanished for name, entry in jobs.items() if entry.vanished is not None and _live(entry)}
+        held = {name: entry.vanished for name, entry in jobs.items() if entry.vanished is not None and entry.live}
         decision = decide_operator(self.record, held, asked, now)
         self._news = False
         if decision.record == self.record and not decision.answered:
@@ -153,10 +153,6 @@ class Control:
         return True
 
 
-def _live(entry: JobEntry) -> bool:
-    return entry.record is not None and entry.record.lifecycle is not Lifecycle.DELETED
-
-
 def _belongs(asked: Asked, jobs: Mapping[str, JobEntry]) -> tuple[bool, str | None]:
     """Whether the operator answers it, and why the job that it names cannot."""
     if asked.name == GLOBAL:
@@ -166,7 +162,7 @@ def _belongs(asked: Asked, jobs: Mapping[str, JobEntry]) -> tuple[bool, str | No
         return True, f"its record cannot be read: {entry.quarantined}"
     if asked.request is not None and asked.request.action is Action.CONFIRM and entry is not None:
         return True, None
-    if entry is not None and _live(entry):
+    if entry is not None and entry.live:
         return False, None
     if entry is not None and (
         entry.pending is not None or (entry.parsed is not None and entry.parsed.spec is not None)

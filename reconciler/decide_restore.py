@@ -73,15 +73,23 @@ def _look(turn: Turn, view: RestoreView | None) -> None:
 
 def _found(turn: Turn, view: RestoreView) -> list[Snapshot]:
     """What the look at storage and HA metadata brought up."""
-    number, trigger = turn.generation.number, turn.ending.trigger_id
+    number = turn.generation.number
     found = [
-        Snapshot(SnapshotKind.SAVEPOINT, path, number, checkpoint, trigger, turn.now, "found")
+        Snapshot(SnapshotKind.SAVEPOINT, path, number, checkpoint, _trigger_of(turn, path), turn.now, "found")
         for checkpoint, path in view.savepoints
     ]
     if view.checkpoint_path is not None:
         checkpoint = view.checkpoint_id or 0
         found.append(Snapshot(SnapshotKind.CHECKPOINT, view.checkpoint_path, number, checkpoint, time=turn.now))
     return found
+
+
+def _trigger_of(turn: Turn, path: str) -> str | None:
+    """Whose directory it lies in: a savepoint that was pending, or else the ending's own."""
+    pending = turn.record.savepoint
+    if pending is not None and path.startswith(f"{pending.directory.rstrip('/')}/"):
+        return pending.trigger_id
+    return turn.ending.trigger_id
 
 
 def _follow_told(turn: Turn, path: str | None) -> None:

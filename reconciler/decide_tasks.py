@@ -200,18 +200,16 @@ def find_restore_point(turn: Turn) -> FindRestorePoint:
         generation.job_id,
         generation.cluster_id,
         checkpoint_dir(turn.policy.storage, record.uid, generation.number),
-        _trigger_directory(turn),
+        _trigger_directories(turn),
         tuple(sorted(paths)),
         generation.flink_version,
     )
 
 
-def _trigger_directory(turn: Turn) -> str | None:
-    """Where a savepoint that was asked for last may lie, whether anybody heard of its end or not."""
-    ending, pending = turn.generation.ending, turn.record.savepoint
-    if ending is not None and ending.directory is not None:
-        return ending.directory
-    return pending.directory if pending is not None else None
+def _trigger_directories(turn: Turn) -> tuple[str, ...]:
+    """Where savepoints that were asked for last may lie, whether anybody heard of their end or not."""
+    asked = (turn.generation.ending, turn.record.savepoint)
+    return tuple(each.directory for each in asked if each is not None and each.directory is not None)
 
 
 def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:

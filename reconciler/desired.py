@@ -87,7 +87,7 @@ class DesiredView:
                 if parsed is not None and parsed.error is not None:
                     log.warning("spec.refused", job=name, version=parsed.ref.version, error=parsed.error)
             entry.raw, entry.parsed, entry.gone, entry.held = raw, parsed, False, None
-            if entry.record is not None and raw.ref.czxid not in (_seen(entry), entry.adopted):
+            if entry.life is not None and raw.ref.czxid not in (_seen(entry), entry.adopted):
                 entry.recreated = raw.ref.czxid
             entry.vanished = entry.mark = None
         return touched
@@ -98,7 +98,7 @@ class DesiredView:
         parent that is new itself, or after having been held, they were lost and put back: that must
         not end them (S7). A parent that was out of view and is back as it was brings back what it held.
         """
-        live = {name for name, entry in jobs.items() if _live(entry) and not _ends(entry)}
+        live = {name for name, entry in jobs.items() if entry.live and not _ends(entry)}
         fresh = {
             name: raw
             for name, raw in tree.specs.items()
@@ -115,7 +115,7 @@ class DesiredView:
                 log.warning("desired.put_back", job=name, czxid=raw.ref.czxid)
 
     def _take_missing(self, tree: DesiredTree, jobs: dict[str, JobEntry]) -> set[str]:
-        live = {name for name, entry in jobs.items() if _live(entry)}
+        live = {name for name, entry in jobs.items() if entry.live}
         missing = {name for name in jobs if name not in tree.specs}
         already = {name for name in missing if jobs[name].gone or _ends(jobs[name])}
         fresh = {name for name in (missing & live) - already if not self._control.confirmed(name, _seen(jobs[name]))}
@@ -140,12 +140,8 @@ class DesiredView:
         return held or entry.held
 
 
-def _live(entry: JobEntry) -> bool:
-    return entry.record is not None and entry.record.lifecycle is not Lifecycle.DELETED
-
-
 def _seen(entry: JobEntry) -> int:
-    return entry.record.seen.czxid if entry.record is not None else 0
+    return entry.life.seen.czxid if entry.life is not None else 0
 
 
 def _limit(live: set[str]) -> int:
@@ -155,7 +151,7 @@ def _limit(live: set[str]) -> int:
 
 def _ends(entry: JobEntry) -> bool:
     """This life of the name is over, whatever the tree says now: its end is on record, or was seen."""
-    deleting = entry.record is not None and entry.record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
+    deleting = entry.life is not None and entry.life.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
     return deleting or entry.recreated > _seen(entry)
 
 
@@ -164,8 +160,7 @@ def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[
         return None
     if tree.czxid is None:
         return f"the desired tree is missing; {GO_ON}"
-    seen = [entry.record.seen.czxid for name in fresh if (entry := jobs[name]).record is not None]
-    if any(czxid < tree.czxid for czxid in seen):
+    if any(_seen(jobs[name]) < tree.czxid for name in fresh):
         return f"the desired tree was recreated without this job; {GO_ON}"
     if len(fresh) > _limit(live):
         return f"{len(fresh)} of {len(live)} jobs vanished at once; {GO_ON}"

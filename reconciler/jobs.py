@@ -113,6 +113,16 @@ class JobEntry:
     def paused(self) -> bool:
         return self.all_paused is not None or (self.record is not None and self.record.paused is not None)
 
+    @property
+    def life(self) -> Record | None:
+        """The record as persisted; a new job's while it is on its way, because it may be applied already."""
+        return self.pending.record if self.record is None and self.pending is not None else self.record
+
+    @property
+    def live(self) -> bool:
+        """True for a job that was accepted and is not deleted."""
+        return self.life is not None and self.life.lifecycle is not Lifecycle.DELETED
+
     def desired(self) -> Desired:
         return replace(self._desired(), asked=self.asked, paused=self.all_paused)
 

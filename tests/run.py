@@ -58,7 +58,7 @@ SUITES = {
         4,
         (
             _pytest("tests/simulation"),
-            (sys.executable, "-m", "tests.simulation", "run", "--n", "2000", "--seed-base", "700000"),
+            (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"),
         ),
     ),
     "unit": Suite(2, (_pytest("tests/unit"),)),

@@ -182,9 +182,11 @@ class FlinkAdapter:
         if found.path is None:
             return found
         try:
+            self._storage.require_root(self._root)
             return replace(found, checkpoint_id=storage.checkpoint_id(self._storage, found.path))
-        except storage.StorageError:
-            return found
+        except storage.StorageError as error:
+            # Without its id nobody can say which checkpoints are newer than it is (S2).
+            return Operation(OperationState.IN_PROGRESS, error=f"{found.path} is written but cannot be read: {error}")
 
     def _from_directory(self, trigger: Trigger, found: Operation) -> Operation:
         """Flink forgets results; the trigger's own directory does not (faults 40, 63)."""
@@ -312,7 +314,7 @@ class FlinkAdapter:
         named = [path for pointer in pointers or () if (path := self._own_path(pointer, own)) is not None]
         candidates += [self._own_checkpoint(path) for path in named]
         newest = max((found for found in candidates if found is not None), default=None)
-        saved = storage.savepoints(self._storage, what.trigger_directory) if what.trigger_directory else ()
+        saved = [found for below in what.trigger_directories for found in storage.savepoints(self._storage, below)]
         return RestoreView(
             generation=what.generation,
             answered=True,
@@ -320,7 +322,7 @@ class FlinkAdapter:
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,
             checkpoint_lost=bool(named) and newest is None,
-            savepoints=saved,
+            savepoints=tuple(sorted(saved)),
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
             accepted=accepted,
             terminal=terminal,

@@ -193,7 +193,7 @@ class FakeFlink(FakeWorld):
             checkpoint_path=newest.path if newest else None,
             checkpoint_id=newest.checkpoint_id if newest else None,
             checkpoint_lost=cluster is not None and bool(cluster.pointers) and newest is None,
-            savepoints=self._savepoints(what.trigger_directory) if what.trigger_directory else (),
+            savepoints=tuple(sorted(found for below in what.trigger_directories for found in self._savepoints(below))),
             missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
             terminal=result.value if result else None,
         )
@@ -255,7 +255,9 @@ class FakeFlink(FakeWorld):
     def _operation(self, job: FakeJob, trigger: Trigger) -> Operation:
         found = job.operations.get(trigger.trigger_id)
         if found is not None:
-            snapshot = self.snapshots.get(found.path) if found.path and not self.storage_down else None
+            if found.path and self.storage_down:
+                return Operation(OperationState.IN_PROGRESS, error=f"{found.path} is written but cannot be read")
+            snapshot = self.snapshots.get(found.path) if found.path else None
             return replace(found, checkpoint_id=snapshot.checkpoint_id) if snapshot else found
         saved = () if self.storage_down else self._savepoints(trigger.directory)
         if saved:

@@ -154,7 +154,8 @@ class FindRestorePoint:
     cluster_id: str
     checkpoint_directory: str
     """Where the generation wrote its checkpoints (`ids.checkpoint_dir`)."""
-    trigger_directory: str | None = None
+    trigger_directories: tuple[str, ...] = ()
+    """Where savepoints may lie that were asked for and whose end nobody has heard of."""
     paths: tuple[str, ...] = ()
     """Restore points whose existence has to be checked."""
     flink_version: str = ""

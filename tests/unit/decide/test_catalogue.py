@@ -242,7 +242,7 @@ def test_f63_the_directory_of_the_stop_is_listed_when_its_jobmanager_is_dead() -
     job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
     job.flink = None
     (look,) = effects(job.settle(), FindRestorePoint)
-    assert look.trigger_directory == ending.directory
+    assert look.trigger_directories == (ending.directory,)
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9, savepoints=((10, "file:///srv/sp-1"),))
     job.settle()
     assert job.generation.restore is not None
@@ -256,4 +256,29 @@ def test_f63_the_directory_of_a_savepoint_by_hand_is_listed_too() -> None:
     (trigger,) = effects(job.settle(), TriggerSavepoint)
     job.answer(JobState.FAILED)
     (look,) = effects(job.settle(), FindRestorePoint)
-    assert look.trigger_directory == trigger.directory
+    assert look.trigger_directories == (trigger.directory,)
+
+
+def test_f63_a_savepoint_by_hand_is_looked_for_beside_the_one_of_the_stop() -> None:
+    wanted = {"upgradeMode": "savepoint", "savepointTriggerNonce": 1}
+    job = Scenario(spec(job={"upgradeMode": "savepoint"}))
+    job.bring_up()
+    job.edit(spec(job=wanted))
+    (trigger,) = effects(job.settle(), TriggerSavepoint)
+    failed = {trigger.trigger_id: Operation(OperationState.FAILED, error="no space left")}
+    job.answer(JobState.RUNNING, operations=failed)
+    job.settle()
+    job.edit(spec(restartNonce=1, job=wanted))
+    job.settle()
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.flink = None
+    (look,) = effects(job.settle(), FindRestorePoint)
+    stop, asked = look.trigger_directories
+    job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9, savepoints=((8, f"{asked}/savepoint-1"),))
+    job.settle()
+    assert job.record is not None
+    (found,) = [snapshot for snapshot in job.record.snapshots if snapshot.path.startswith(asked)]
+    assert asked.endswith(found.trigger_id or "?")
+    assert not stop.endswith(found.trigger_id or "?")
+    assert job.generation.restore is not None
+    assert job.generation.restore.path == "file:///srv/chk-9"

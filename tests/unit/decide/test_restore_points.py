@@ -209,4 +209,4 @@ def test_f63_the_directory_of_the_trigger_is_looked_into() -> None:
     job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
     job.flink = None
     (look,) = effects(job.settle(), FindRestorePoint)
-    assert look.trigger_directory == ending.directory
+    assert look.trigger_directories == (ending.directory,)

@@ -54,8 +54,8 @@ class Bench:
         (directory / "_metadata").write_bytes(header + b"state")
         return f"file:{directory}"
 
-    def question(self, trigger: str | None = None, paths: tuple[str, ...] = ()) -> FindRestorePoint:
-        return FindRestorePoint(3, self.job_id, "cluster", f"{self.uri}/checkpoints/u/3", trigger, paths)
+    def question(self, *triggers: str, paths: tuple[str, ...] = ()) -> FindRestorePoint:
+        return FindRestorePoint(3, self.job_id, "cluster", f"{self.uri}/checkpoints/u/3", triggers, paths)
 
 
 @pytest.fixture(params=VERSIONS)
@@ -249,6 +249,17 @@ def test_a_directory_that_cannot_be_listed_leaves_the_trigger_unknown_and_says_w
     assert "has no object store" in (operation.error or "")
 
 
+def test_f44_a_savepoint_whose_id_cannot_be_read_is_not_complete_yet(bench: Bench) -> None:
+    bench.snapshot("savepoints/a/savepoint-1-2", 5)
+    assert bench.operation("savepoint_unknown_trigger").state is OperationState.COMPLETED
+    bench.storage.rename(bench.storage.with_name("away"))
+
+    operation = bench.operation("savepoint_own_done")
+
+    assert (operation.state, operation.path) == (OperationState.IN_PROGRESS, None)
+    assert "cannot be read" in (operation.error or "")
+
+
 # Acting
 
 
@@ -371,12 +382,12 @@ def test_f43_paths_that_are_missing_or_incomplete_are_named(bench: Bench) -> Non
     assert view.missing == (half, gone)
 
 
-def test_f63_savepoints_below_the_trigger_directory_are_found_with_their_checkpoint_ids(bench: Bench) -> None:
-    path = bench.snapshot("savepoints/a/savepoint-1-2", 17)
+def test_f63_savepoints_below_the_trigger_directories_are_found_with_their_checkpoint_ids(bench: Bench) -> None:
+    stopped, asked = bench.snapshot("savepoints/a/savepoint-1-2", 17), bench.snapshot("savepoints/b/savepoint-1-2", 9)
 
-    view = bench.adapter.find_restore_point(bench.question(bench.trigger.directory))
+    view = bench.adapter.find_restore_point(bench.question(bench.trigger.directory, f"{bench.uri}/savepoints/b"))
 
-    assert view.savepoints == ((17, path),)
+    assert view.savepoints == ((9, asked), (17, stopped))
 
 
 @pytest.mark.parametrize(

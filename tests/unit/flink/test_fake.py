@@ -214,6 +214,18 @@ def test_f54_storage_that_does_not_answer_is_not_an_answer(bench: Bench) -> None
         bench.flink.clean_up("0" * 32, "cluster")
 
 
+def test_f44_a_savepoint_whose_id_cannot_be_read_is_not_complete_yet(bench: Bench) -> None:
+    target, _, _ = bench.start(bench.generation(1))
+    bench.later(target, RUNNING_AFTER)
+    trigger = Trigger("a" * 32, "file:///storage/sp/a")
+    bench.flink.trigger_savepoint(target, trigger)
+    bench.flink.storage_down = True
+
+    assert bench.later(target, 2.0, trigger).operations[trigger.trigger_id].state is OperationState.IN_PROGRESS
+    bench.flink.storage_down = False
+    assert bench.later(target, 0.1, trigger).operations[trigger.trigger_id].state is OperationState.COMPLETED
+
+
 def test_time_does_not_go_back(bench: Bench) -> None:
     bench.flink.advance(5.0)
 
