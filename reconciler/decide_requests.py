@@ -227,11 +227,14 @@ def _rollback(turn: Turn, request: ControlRequest) -> str:
         raise Refused("the desired state is suspended; resume it first: weir resume")
     wanted, what = _rollback_target(turn, number)
     running = turn.record.generation
-    turn.update(rolled_back=turn.spec, rollback_to=wanted)
+    back_to_desired = wanted == turn.spec  # from a rollback, a second one may lead there
+    turn.update(rolled_back=None if back_to_desired else turn.spec, rollback_to=None if back_to_desired else wanted)
     turn.unblock()
     if running is not None and running.ending is None:
         mode = None if running.terminal is None else EndMode.NONE
         decide_ending.begin(turn, EndReason.ROLLBACK, f"back to {what}", mode)
+    if back_to_desired:
+        return f"going back to {what}, which is the desired state"
     return f"going back to {what}; the desired state is not tried again until it is changed"
 
 

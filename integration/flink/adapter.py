@@ -177,23 +177,22 @@ class FlinkAdapter:
             found = observe.operation(self._rest.get(target.url, path))
         except NotFound as error:
             found = Operation(OperationState.UNKNOWN, error=str(error))
-        if found.path is None and found.state is not OperationState.IN_PROGRESS:
-            found = self._from_directory(trigger, found)
-        if found.path is None:
+        if found.state is OperationState.IN_PROGRESS:
             return found
         try:
             self._storage.require_root(self._root)
-            return replace(found, checkpoint_id=storage.checkpoint_id(self._storage, found.path))
+            found = self._from_directory(trigger, found) if found.path is None else found
+            checkpoint = storage.checkpoint_id(self._storage, found.path) if found.path is not None else 0
         except storage.StorageError as error:
-            # Without its id nobody can say which checkpoints are newer than it is (S2).
-            return Operation(OperationState.IN_PROGRESS, error=f"{found.path} is written but cannot be read: {error}")
+            # Nobody can say whether it was written, or which checkpoints are newer than it is (S2).
+            unknown = found.state is OperationState.UNKNOWN
+            state = OperationState.UNKNOWN if unknown else OperationState.IN_PROGRESS
+            return Operation(state, error=f"{found.error or found.path}; the storage does not tell: {error}")
+        return replace(found, checkpoint_id=checkpoint)
 
     def _from_directory(self, trigger: Trigger, found: Operation) -> Operation:
         """Flink forgets results; the trigger's own directory does not (faults 40, 63)."""
-        try:
-            saved = storage.savepoints(self._storage, trigger.directory)
-        except storage.StorageError as error:
-            return Operation(found.state, error=f"{found.error}; {error}")
+        saved = storage.savepoints(self._storage, trigger.directory)
         if not saved:
             return found
         if found.state is OperationState.UNKNOWN:

@@ -253,16 +253,22 @@ class FakeFlink(FakeWorld):
         self._in_job(cluster, self.timing.savepoint, lambda: self._saved(cluster, trigger, stop=stop))
 
     def _operation(self, job: FakeJob, trigger: Trigger) -> Operation:
-        found = job.operations.get(trigger.trigger_id)
-        if found is not None:
-            if found.path and self.storage_down:
-                return Operation(OperationState.IN_PROGRESS, error=f"{found.path} is written but cannot be read")
-            snapshot = self.snapshots.get(found.path) if found.path else None
-            return replace(found, checkpoint_id=snapshot.checkpoint_id) if snapshot else found
-        saved = () if self.storage_down else self._savepoints(trigger.directory)
-        if saved:
-            return Operation(OperationState.COMPLETED, path=saved[-1][1], checkpoint_id=saved[-1][0])
-        return Operation(OperationState.UNKNOWN, error=f"no savepoint operation with triggerId={trigger.trigger_id}")
+        """As the adapter answers it: from Flink's result and the trigger's own directory."""
+        forgotten = Operation(
+            OperationState.UNKNOWN, error=f"no savepoint operation with triggerId={trigger.trigger_id}"
+        )
+        found = job.operations.get(trigger.trigger_id, forgotten)
+        if found.state is OperationState.IN_PROGRESS:
+            return found
+        if self.storage_down:
+            unknown = found.state is OperationState.UNKNOWN
+            return Operation(OperationState.UNKNOWN if unknown else OperationState.IN_PROGRESS, error="not mounted")
+        saved = self._savepoints(trigger.directory)
+        if found.path is None and saved:
+            state = OperationState.COMPLETED if found.state is OperationState.UNKNOWN else found.state
+            return Operation(state, path=saved[-1][1], checkpoint_id=saved[-1][0], error=found.error)
+        snapshot = self.snapshots.get(found.path) if found.path else None
+        return replace(found, checkpoint_id=snapshot.checkpoint_id) if snapshot else found
 
     def _savepoints(self, directory: str) -> tuple[tuple[int, str], ...]:
         below = f"{normal(directory)}/savepoint-"

@@ -424,6 +424,23 @@ def test_a_stable_job_goes_back_to_the_spec_of_a_generation_that_is_kept() -> No
     assert job.generation.spec.env == {}
 
 
+def test_a_rollback_of_a_rollback_leads_to_the_desired_state() -> None:
+    job = upgraded()
+    job.now += 60
+    job.answer(JobState.RUNNING, completed_checkpoints=9, latest_checkpoint_id=29, latest_checkpoint_path="chk-29")
+    job.settle()
+    job.ask("rollback")
+    job.settle()
+    job.stopped("file:///srv/sp-2")
+    job.settle()
+    assert job.generation.spec.env == {}
+    job.ask("rollback")
+    assert "which is the desired state" in job.answer_of().answer
+    job.settle()
+    assert job.record is not None
+    assert (job.record.rolled_back, job.record.rollback_to) == (None, None)
+
+
 def test_without_another_stable_spec_there_is_nothing_to_go_back_to() -> None:
     job = running()
     job.ask("rollback")

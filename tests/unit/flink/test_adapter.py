@@ -257,7 +257,20 @@ def test_f44_a_savepoint_whose_id_cannot_be_read_is_not_complete_yet(bench: Benc
     operation = bench.operation("savepoint_own_done")
 
     assert (operation.state, operation.path) == (OperationState.IN_PROGRESS, None)
-    assert "cannot be read" in (operation.error or "")
+    assert "storage" in (operation.error or "")
+
+
+def test_f41_a_stop_has_failed_once_its_directory_shows_no_savepoint(bench: Bench) -> None:
+    away = bench.storage.with_name("away")
+    bench.snapshot("savepoints/a/savepoint-1-2", 5)
+    bench.storage.rename(away)
+    assert bench.operation("savepoint_bad_dir_done").state is OperationState.IN_PROGRESS
+
+    away.rename(bench.storage)
+
+    operation = bench.operation("savepoint_bad_dir_done")
+    assert (operation.state, operation.checkpoint_id) == (OperationState.FAILED, 5)
+    assert (operation.path or "").endswith("/savepoint-1-2")
 
 
 # Acting
