@@ -5,7 +5,7 @@ From a changed znode to an ACCEPT:
     DesiredChanged -> DesiredView.read (pool) -> DesiredLoaded -> the job is dirty
       -> Loop._work: decide() for each dirty job, Placer.match() for all that is wanted
       -> Committer.commit: one fenced multi of record, status and events (pool)        (S4, S5)
-      -> Committed -> Loop._release: Effects, acknowledgements, Launcher -> ACCEPT
+      -> Committed -> Releaser.release: Launcher -> ACCEPT, effects, acknowledgements
 
 Decisions follow from state, never from the event that woke them, so an event that is lost or
 repeated costs latency only; a periodic resync reads everything again. One commit per job is in
@@ -22,7 +22,6 @@ import structlog
 
 from reconciler import sessions
 from reconciler.calls import MesosCalls
-from reconciler.clocks import not_ahead
 from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.control import Control
 from reconciler.decide import decide
@@ -33,13 +32,13 @@ from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
 from reconciler.model.resources import Assignment, Offer
-from reconciler.model.retry import Failure
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
 from reconciler.placing import Placer
 from reconciler.polling import Poller
 from reconciler.ports import Lease
 from reconciler.references import referenced
+from reconciler.releasing import Releaser
 from reconciler.report import running_job_managers, status_of
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
@@ -47,7 +46,6 @@ from reconciler.timers import Timers
 log = structlog.get_logger("weir.loop")
 
 RESYNC_S = 30.0
-RETRY_S = 1.0
 STATUS_EVERY_S = 1.0
 LEASE_EVERY_S = 0.5
 
@@ -79,6 +77,10 @@ class Loop:
         self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
         self._placer = Placer(parts.placement, self._offers, self._timers)
+        self._releaser = Releaser(
+            parts, lease, self._timers, self._calls, self._committer, self._launcher, self._effects, self._poller,
+            self._takeover,
+        )  # fmt: skip
         self._handlers = self._dispatch()
 
     def start(self) -> None:
@@ -377,65 +379,21 @@ class Loop:
         if entry is None or pending is None or pending.token != event.token:
             return
         entry.pending = None
-        if event.error is not None:
-            self._on_unclear(entry, pending, event)
+        if event.error is None:
+            self._releaser.applied(entry, pending, event.version)
+            self._touch(entry)
+            self._release(entry, pending)
             return
-        entry.unclear = 0
-        if pending.record_written:
-            entry.adopt(pending.record, event.version)
-        if pending.asked is not None:
-            entry.asked, entry.answered = None, pending.asked.ref
-        self._touch(entry)
-        entry.status, entry.status_at = pending.status, self._now()
-        for told in pending.events:
-            log.info("job.event", job=entry.name, code=told.code, message=told.message, generation=told.generation)
-            if self._parts.notify is not None:
-                self._parts.notify.tell(entry.name, told)
-        self._release(entry, pending)
-
-    def _on_unclear(self, entry: JobEntry, pending: Pending, event: ev.Committed) -> None:
-        """The write was refused or nobody knows: what is really there decides (faults 1, 9)."""
-        log.warning("commit.unclear", job=entry.name, error=event.error, reread=event.reread)
-        entry.acknowledge = [*pending.acknowledge, *entry.acknowledge]
-        self._launcher.settle(entry.name, pending.launches, applied=False)
+        self._releaser.unclear(entry, pending, event)
+        self._dirty |= sessions.related(entry, self.jobs)
         if pending.asked is not None:
             entry.asked = None
             self._read_desired()
-        if event.too_large:
-            why = f"what has to be remembered of this job is too large: {event.error}"
-            self._committer.leave_alone(entry, why, self._now())
-            return
-        entry.status = None
-        self._dirty |= sessions.related(entry, self.jobs)
-        if event.reread:
-            stored = event.stored
-            entry.adopt(not_ahead(stored.record, self._now()) if stored else None, stored.version if stored else None)
-            self._takeover.ask_about(entry)
-        else:
-            entry.stale = True
-        entry.unclear += 1
-        self._timers.set_earlier(f"job/{entry.name}", self._now() + self._retry_after(entry, event.error or ""))
-
-    def _retry_after(self, entry: JobEntry, error: str) -> float:
-        """Seconds until a job whose write is unclear is looked at again."""
-        retries = self._parts.policy.retries
-        failure = Failure("zookeeper", "commit", entry.unclear, entry.name, error)
-        chosen = retries.delay(failure) if retries is not None else None
-        return RETRY_S if chosen is None else chosen
 
     def _release(self, entry: JobEntry, pending: Pending) -> None:
         """What was decided is persisted: now, and only now, the world is told (S4)."""
-        now, may_act = self._now(), self._lease.may_act()
-        for update in pending.acknowledge:
-            self._calls.acknowledge(update)
-        self._launcher.settle(entry.name, pending.launches, applied=may_act)
-        if not may_act:
+        if not self._releaser.release(entry, pending):
             self._dirty.add(entry.name)
-            return
-        again = self._effects.release(entry, pending.effects, now)
-        if again is not None:
-            self._timers.set_earlier(f"job/{entry.name}", again)
-        self._poller.plan(entry)
 
     def _wanting(self, now: float) -> Iterator[JobEntry]:
         """Jobs that could use an offer now."""
