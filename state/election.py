@@ -38,9 +38,8 @@ from state.client import (
     negotiated_session_s,
 )
 from state.codec import encode_leader
-from state.layout import Layout
+from state.layout import Layout, check_schema
 from state.lease import ZooKeeperLease, now
-from state.zookeeper import check_schema
 
 _log = structlog.get_logger(__name__)
 

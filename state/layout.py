@@ -18,10 +18,15 @@ from dataclasses import dataclass
 import structlog
 
 from reconciler.model.events import StoredOperator, StoredRecord, UnreadableRecord
+from reconciler.model.record import SCHEMA_VERSION
 from reconciler.model.status import JobEvent, Status
+from reconciler.ports import SchemaTooNew, StoreError
 from state.codec import CodecError, decode_events, decode_operator, decode_record, decode_status
 
 _log = structlog.get_logger(__name__)
+
+RESTORING = b"restoring "
+"""In place of the schema version while a backup is being restored, with the backup's checksum behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,20 @@ class Layout:
     @property
     def schema(self) -> str:
         return f"{self.root}/schema"
+
+
+def check_schema(data: bytes) -> None:
+    """Refuse a tree of a newer Weir, one that is being restored, and one whose schema node is junk."""
+    if data.startswith(RESTORING):
+        raise StoreError("a backup is being restored here, or was in part; nobody leads until weir restore has ended")
+    try:
+        schema = int(data)
+    except ValueError:
+        raise StoreError(f"the schema node holds {data[:20]!r} instead of a number; is the root right?") from None
+    if schema > SCHEMA_VERSION:
+        raise SchemaTooNew(
+            f"the tree has schema version {schema}, this Weir knows {SCHEMA_VERSION}; run the newer version"
+        )
 
 
 def check_name(name: str) -> None:

@@ -25,7 +25,6 @@ from reconciler.ports import (
     Fenced,
     JobChange,
     OperatorChange,
-    SchemaTooNew,
     StoreError,
     StoreUnavailable,
     VersionConflict,
@@ -43,7 +42,7 @@ from state.client import (
 from state.codec import CodecError, decode_leader
 from state.desired import DesiredReader
 from state.history import check_request, check_size, deletes_record, encode_change, encode_operator_change
-from state.layout import Layout, check_name, read_events, read_operator, read_record, read_status
+from state.layout import Layout, check_name, check_schema, read_events, read_operator, read_record, read_status
 from state.requests import RequestReader
 
 __all__ = ["ZooKeeperStore", "check_schema", "connect"]
@@ -398,18 +397,6 @@ class ZooKeeperStore:
 
     def _sync(self, path: str) -> None:
         self._calls.wait("syncing", partial(self._client.sync_async, path))
-
-
-def check_schema(data: bytes) -> None:
-    """Refuse a tree of a newer Weir, and one whose schema node is junk."""
-    try:
-        schema = int(data)
-    except ValueError:
-        raise StoreError(f"the schema node holds {data[:20]!r} instead of a number; is the root right?") from None
-    if schema > SCHEMA_VERSION:
-        raise SchemaTooNew(
-            f"the tree has schema version {schema}, this Weir knows {SCHEMA_VERSION}; run the newer version"
-        )
 
 
 def _replace(

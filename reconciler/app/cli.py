@@ -23,6 +23,7 @@ from reconciler.app.cli_errors import INTERRUPTED, Problem, explain, one_line
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("reconciler.app.cli_apply:apply", "Write the desired state of a job from a YAML or JSON file."),
+    "backup": ("reconciler.app.cli_backup:backup", "Write the whole installation into one file."),
     "confirm": ("reconciler.app.cli_request:confirm", "Say that jobs which vanished are to be deleted."),
     "delete": ("reconciler.app.cli_delete:delete", "Remove the desired state of a job; it is then ended."),
     "describe": ("reconciler.app.cli_jobs:describe", "Show everything about one job, first what it waits for."),
@@ -36,6 +37,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pause": ("reconciler.app.cli_request:pause", "Observe a job, or all of them, and do nothing."),
     "plan": ("reconciler.app.cli_plan:plan", "Print what an apply would do, and why."),
     "restart": ("reconciler.app.cli_edit:restart", "Stop a job and start it again from its newest state."),
+    "restore": ("reconciler.app.cli_backup:restore", "Put a backup into ZooKeeper."),
     "restore-from": ("reconciler.app.cli_request:restore_from", "Say what a job starts from."),
     "resume": ("reconciler.app.cli_edit:resume", "Start a suspended job again."),
     "rollback": ("reconciler.app.cli_request:rollback", "Run an earlier spec of a job."),

@@ -193,7 +193,7 @@ def ask_for(services: Services, store: JobStore, name: str, action: str, timeout
     """Write the request, wait for its answer and print it. Raises Problem when it is refused."""
     id_ = uuid.uuid4().hex[:12]
     given = {key: value for key, value in args.items() if value not in (None, "")}
-    document = {"id": id_, "action": action, "args": given, "by": _who()}
+    document = {"id": id_, "action": action, "args": given, "by": author()}
     try:
         store.put_request(name, json.dumps(document, ensure_ascii=False).encode())
     except VersionConflict:
@@ -242,7 +242,8 @@ def _answer(store: JobStore, name: str, id_: str) -> tuple[bool, str] | None:
     return next(((answer.accepted, answer.answer) for answer in answers if answer.id == id_), None)
 
 
-def _who() -> str:
+def author() -> str:
+    """Who asks, for events and answers."""
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"[:200]
     except (KeyError, OSError):

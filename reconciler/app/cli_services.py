@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem
 from reconciler.model.status import Status
 from reconciler.ports import JobWriter, Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from state.client import KazooClient
+    from state.znodes import Znodes
 
 DEFAULT_ZK = "127.0.0.1:2181"
 DEFAULT_ROOT = "/weir"
@@ -59,8 +63,24 @@ def quiet() -> None:
 @contextmanager
 def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
     """A connection for the time of one command."""
-    from state.client import connect
     from state.zookeeper import ZooKeeperStore
+
+    with _connection(hosts) as client:
+        yield ZooKeeperStore(client, root)
+
+
+@contextmanager
+def open_znodes(hosts: str) -> Iterator[Znodes]:
+    """The same, for what looks at the tree as it is."""
+    from state.znodes import ZooKeeperZnodes
+
+    with _connection(hosts) as client:
+        yield ZooKeeperZnodes(client)
+
+
+@contextmanager
+def _connection(hosts: str) -> Iterator[KazooClient]:
+    from state.client import connect
 
     quiet()
     try:
@@ -68,7 +88,7 @@ def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
     except StoreUnavailable:
         raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
     try:
-        yield ZooKeeperStore(client, root)
+        yield client
     finally:
         client.stop()
         client.close()
@@ -147,6 +167,7 @@ class Services:
     zk: str | None = None
     root: str | None = None
     open_store: Callable[[str, str], AbstractContextManager[JobStore]] = open_zookeeper
+    open_znodes: Callable[[str], AbstractContextManager[Znodes]] = open_znodes
     find_local: Callable[[], LocalAddresses | None] = find_local
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic

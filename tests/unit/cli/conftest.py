@@ -17,6 +17,7 @@ from reconciler.model.record import Record
 from reconciler.model.status import LeaderInfo, Observed, Status
 from state.codec import encode_record, encode_status
 from state.memory import MemoryElection, MemorySession, MemoryStore, MemoryTree
+from state.znodes import MemoryZnodes
 
 NOW = 1_800_000_000.0
 SPEC: dict[str, Any] = {
@@ -32,6 +33,8 @@ class World:
         self.directory = directory
         self.tree = MemoryTree()
         self.store = MemoryStore(self.tree)
+        self.znodes = MemoryZnodes()
+        """The tree as backup and restore see it."""
         self.opened: list[tuple[str, str]] = []
         self.local: LocalAddresses | None = None
         self.clock = NOW
@@ -44,10 +47,16 @@ class World:
         self.opened.append((hosts, root))
         yield MemoryStore(session=MemorySession(self.tree))
 
+    @contextmanager
+    def open_znodes(self, hosts: str) -> Iterator[MemoryZnodes]:
+        self.opened.append((hosts, ""))
+        yield self.znodes
+
     def weir(self, *args: str, text: str | None = None, env: dict[str, str] | None = None) -> Result:
         """Run `weir ARGS`."""
         services = Services(
             open_store=self.open,
+            open_znodes=self.open_znodes,
             find_local=lambda: self.local,
             now=lambda: self.clock,
             monotonic=lambda: self.clock,
