@@ -13,7 +13,7 @@ from tests.simulation.users import INVALID
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-JUNK = (b"", b"{", b"null", b'{"action": "explode"}', b'{"action": "fence"}', b'{"action": "confirm"}')
+JUNK = (b"", b"{", b"null", b'{"action": "explode"}', b'{"action": "fence"}', b'{"action": "confirm", "by": 1}')
 Step = Callable[["World", str], None]
 
 

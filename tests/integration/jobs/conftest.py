@@ -196,6 +196,22 @@ class World:
         made.wanted["job"]["args"] = [*io, "--mood", str(made.mood), *more]
         return made
 
+    def remove(self, *jobs: Job) -> None:
+        """End what tests left of these, in whatever state; says all that is known about them before.
+
+        The next tests need the room, also after one that failed. Jobs of a session come before it.
+        """
+        for job in jobs:
+            job.feeder.finish()
+            job.say()
+        for job in jobs:
+            if not self.installation.exists(f"{self.installation.root}/jobs/{job.name}"):
+                continue
+            if job.wanted.get("kind") != "Session":
+                job.put(onDelete="cancel")
+            self.installation.delete(job.name)
+            poll(f"the tasks of {job.name} have ended", lambda job=job: not job.tasks(), WAIT_S)
+
     def jar(self, source: Path, flink_home: Path) -> Path:
         """A JAR of one class, compiled against the distribution's own libraries."""
         return compiled(source, flink_home, self.directory)
@@ -259,23 +275,15 @@ def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPa
             poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)
             yield made
         finally:
-            for job in made.jobs:
-                job.feeder.finish()
-                if installation.exists(f"/weir-jobs/jobs/{job.name}"):
-                    if job.wanted.get("kind") != "Session":
-                        job.put(onDelete="cancel")
-                    installation.delete(job.name)
             poll("its tasks have ended", lambda: not installation.live_tasks(), WAIT_S)
             installation.stop()
 
 
 @pytest.fixture
 def made(world: World) -> Iterator[World]:
-    """The installation; a test that fails says all that is known about the jobs that it made."""
+    """The installation; what a test made is gone after it."""
     before = len(world.jobs)
     try:
         yield world
     finally:
-        for job in world.jobs[before:]:
-            job.feeder.finish()
-            job.say()
+        world.remove(*world.jobs[before:])

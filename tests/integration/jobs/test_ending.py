@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +34,7 @@ def job(world: World) -> Iterator[Job]:
         made.progresses()
         yield made
     finally:
-        made.say()
+        world.remove(made)
 
 
 def test_f62_a_checkpoint_that_completes_after_the_decision_is_the_one_that_is_restored(job: Job) -> None:
@@ -62,28 +65,41 @@ def test_f62_a_checkpoint_that_completes_after_the_decision_is_the_one_that_is_r
 def test_f63_a_stop_whose_result_nobody_heard_and_flink_forgot_is_found_by_listing(job: Job) -> None:
     installation = job.installation
     [replica] = installation.replicas
-    before = job.runs(2)
-    job.wanted["restartNonce"] = 2
-    job.put("job", upgradeMode="savepoint")
-    ending = job.until("the intent is persisted", lambda: ending_of(job))
-    installation.stack.kill(replica)
-    record = job.record()
+    number = job.record().generation.number
+    before = job.runs(number)
+    [manager] = [task for task in job.record().tasks if task.role is Role.JOB_MANAGER]
+    with silent(faults.processes_of(installation, manager.task_id)):  # it cannot end before the replica is dead
+        job.wanted["restartNonce"] = job.wanted.get("restartNonce", 0) + 1
+        job.put("job", upgradeMode="savepoint")
+        ending = job.until("the intent is persisted", lambda: ending_of(job))
+        installation.stack.kill(replica)
     asked = f"{before.job_manager_url}/jobs/{before.job_id}"
     # What the operator sent, or was about to send: the same trigger id makes it the same stop.
     body = {"targetDirectory": ending.directory, "drain": False, "triggerId": ending.trigger_id}
     httpx.post(f"{asked}/stop", json=body, timeout=10, trust_env=False).raise_for_status()
     poll("the job has finished", lambda: (ask(asked) or {}).get("state") == "FINISHED", 60.0, tick=None)
-    [manager] = [task for task in record.tasks if task.role is Role.JOB_MANAGER]
     faults.kill_task(installation, manager.task_id)  # with it goes what it knew about the stop
     [savepoint] = Path(ending.directory.removeprefix("file:")).glob("savepoint-*")
 
     installation.stack.start(replica)
 
-    after = job.runs(3)
+    after = job.runs(number + 1)
     assert Path(after.restored_from.removeprefix("file:")) == savepoint
     job.complete()
     job.delete()
     assert job.record().lifecycle is Lifecycle.DELETED
+
+
+@contextmanager
+def silent(pids: list[int]) -> Iterator[None]:
+    """SIGSTOP to these processes for a while."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def ending_of(job: Job) -> Ending | None:

@@ -41,9 +41,12 @@ def shared(world: World) -> Iterator[Job]:
     made = world.faulty("life", flinkConfiguration=BY_FLINK, restart=QUICK)
     made.behave("well")
     made.put()
-    made.runs(1)
-    made.progresses()
-    return made
+    try:
+        made.runs(1)
+        made.progresses()
+        yield made
+    finally:
+        world.remove(made)
 
 
 @pytest.fixture

@@ -37,10 +37,10 @@ def shared(world: World) -> Iterator[Shared]:
     jobs[0].until("it says what it waits for", lambda: "there is no session shared" in jobs[0].view.why())
     session.put()
     jobs[1].put()
-    yield Shared(session, *jobs)
-    for job in (*jobs, session):
-        job.feeder.finish()
-        job.say()
+    try:
+        yield Shared(session, *jobs)
+    finally:
+        world.remove(*jobs, session)
 
 
 def test_two_jobs_run_in_one_session_without_tasks_of_their_own(shared: Shared) -> None:
