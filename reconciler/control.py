@@ -70,6 +70,11 @@ class Control:
         """True when a person said that this job's loss is a delete."""
         return any((job.name, job.czxid, job.confirmed) == (name, czxid, True) for job in self.record.held)
 
+    def confirmed_delete(self, entry: JobEntry) -> bool:
+        """True for a job that vanished and that a person said is to be deleted."""
+        record = entry.record
+        return entry.gone and record is not None and self.confirmed(entry.name, record.seen.czxid)
+
     def holds(self, name: str, czxid: int) -> bool:
         """True when this loss is held, by this leader or one before."""
         return any((job.name, job.czxid) == (name, czxid) for job in self.record.held)

@@ -85,6 +85,8 @@ def begin_delete(turn: Turn) -> None:
         forget_generation(turn)
         turn.wait("deleting; waiting until its tasks have ended")
         return
+    if not turn.may_disrupt():
+        return
     begin(turn, EndReason.DELETE, f"onDelete is {turn.spec.on_delete}")
 
 

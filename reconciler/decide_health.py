@@ -23,7 +23,7 @@ ASK_LONGEST_S = 300.0
 def restart_if_unhealthy(turn: Turn, flink: FlinkObservation | None) -> bool:
     """Open the next generation from the newest state when this one is not well."""
     why = _unhealthy(turn, flink) if flink is not None else None
-    if why is None:
+    if why is None or not turn.may_disrupt():
         return False
     turn.event("UNHEALTHY", why, warning=True)
     charge(turn, why)
@@ -68,7 +68,7 @@ def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
         # A JobManager that was restarted knows no TaskManager yet: they get the time-out once more.
         due = max(seen.since, since) + timeout
         turn.wake(due)
-        if turn.now >= due:
+        if turn.now >= due and turn.may_disrupt():
             said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
             turn.event("NOT_REGISTERED", said, warning=True)
             turn.kill(task, said)
@@ -130,6 +130,9 @@ def judge_readiness(turn: Turn) -> bool:
     if turn.now < due:
         turn.wake(due)
         return False
+    back = not generation.rollback and turn.spec.health.rollback and record.stable_spec is not None
+    if back and not turn.may_disrupt():
+        return False
     turn.update_generation(late=True)
     timeout = generation.spec.health.readiness_timeout
     turn.event("NOT_READY", f"generation {generation.number} is not stable {timeout:g} s after its start", warning=True)
@@ -142,7 +145,7 @@ def judge_readiness(turn: Turn) -> bool:
             f"{record.name} --generation N; or start from another state: weir restore-from {record.name} --path PATH",
         )
         return True
-    if not turn.spec.health.rollback or record.stable_spec is None:
+    if not back:
         return False
     turn.update(rolled_back=turn.spec)
     decide_ending.begin(turn, EndReason.ROLLBACK, "back to the last stable spec", EndMode.KILL)

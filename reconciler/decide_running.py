@@ -119,6 +119,8 @@ def _leave_for_spec(turn: Turn, flink: FlinkObservation | None) -> bool:
     if leaving and decide_snapshots.in_flight(turn, flink):
         turn.wait("waiting for the savepoint that is being written, before the job is changed")
         return False
+    if leaving and not turn.may_disrupt():
+        return False
     if wanted.job.state == "suspended":
         decide_ending.begin(turn, EndReason.SUSPEND, "the desired state is suspended")
         return True

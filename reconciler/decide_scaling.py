@@ -43,6 +43,8 @@ def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
             turn.emit(RescaleJob(generation.job_id, wanted))
         return False
     if turn.seen.rescale_refused is not None:
+        if not turn.may_disrupt():
+            return False
         why = turn.seen.rescale_refused
         turn.update_generation(scaling_since=None)
         decide_ending.begin(turn, EndReason.UPGRADE, f"Flink refused to rescale in place: {why}"[:500])

@@ -53,6 +53,8 @@ def _keep(turn: Turn) -> None:
     _take_note(turn, flink)
     running, wanted = turn.generation.spec, turn.target
     kind = diff_class(running, wanted)
+    if kind is DiffClass.UPGRADE and not turn.may_disrupt():
+        kind = DiffClass.NONE
     if kind is DiffClass.UPGRADE:
         turn.update_generation(ending=Ending(EndReason.UPGRADE, EndMode.NONE, turn.now))
         turn.unblock()
@@ -102,7 +104,7 @@ def _delete(turn: Turn) -> None:
         names = ", ".join(job.name for job in jobs)
         turn.why = f"deleting; waiting for its jobs: {names}. Delete them, or name another session in their specs"
         return
-    if turn.record.generation is not None:
+    if turn.record.generation is not None and turn.may_disrupt():
         decide_ending.forget_generation(turn)
     turn.wait("deleting; waiting until its tasks have ended")
 

@@ -124,6 +124,8 @@ def keep(turn: Turn, flink: FlinkObservation | None) -> bool:
     if decide_snapshots.in_flight(turn, flink):
         turn.wait("waiting for the savepoint that is being written, before its session is upgraded")
         return False
+    if not turn.may_disrupt():
+        return False
     decide_ending.begin(turn, EndReason.UPGRADE, f"session {ref.name} is upgraded")
     return True
 

@@ -100,7 +100,7 @@ def ensure(turn: Turn) -> None:
         for index in range(count):
             _ensure_one(turn, role, index, [task for task in tasks if task.index == index])
         for task in tasks:
-            if task.index >= count and turn.generation.scaling_since is None:
+            if task.index >= count and turn.generation.scaling_since is None and turn.may_disrupt():
                 turn.kill(task, "no longer needed")
 
 
@@ -300,6 +300,8 @@ def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
     turn.emit(ReconcileTask(task.task_id, task.agent_id))
     turn.wait(f"{NAMES[task.role]} {task.index} is not running {timeout:g} s after its launch; asking Mesos")
     if turn.now >= due + timeout / 2:
+        if not turn.may_disrupt():
+            return
         said = f"{NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
         turn.event("LAUNCH_TIMEOUT", said, warning=True)
         turn.kill(task, said)

@@ -16,6 +16,7 @@ or past its own deadline) neither persists nor releases anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -26,6 +27,7 @@ from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.control import Control
 from reconciler.decide import decide
 from reconciler.desired import DesiredView
+from reconciler.disruptions import DisruptionCap
 from reconciler.effects import Effects
 from reconciler.jobs import JobEntry, Launch, Pending, same_status, unplaced, wants
 from reconciler.model import events as ev
@@ -76,6 +78,7 @@ class Loop:
         self._committer = Committer(parts.store, parts.renderer, lease.fence, submit)
         self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
+        self._cap = DisruptionCap(parts.policy.disruptions, parts.policy.disruption_interval_s)
         self._placer = Placer(parts.placement, self._offers, self._timers)
         self._releaser = Releaser(
             parts, lease, self._timers, self._calls, self._committer, self._launcher, self._effects, self._poller,
@@ -235,6 +238,7 @@ class Loop:
         takeover = self._takeover
         if not takeover.acting and takeover.registered and takeover.records_loaded and self._desired.loaded:
             takeover.begin(self.jobs, self._now())
+            self._cap.loaded((entry.record for entry in self.jobs.values()), self._now())
             self._dirty.update(self.jobs)
 
     def _on_timer(self, key: str) -> None:
@@ -330,6 +334,14 @@ class Loop:
         sessions.look(entry, self.jobs)
         seen = entry.observation(self._takeover.since, referenced(entry, self.jobs))
         decision = decide(entry.desired(), entry.record, seen, now, self._parts.policy)
+        if not self._control.confirmed_delete(entry):
+
+            def calmly(why: str) -> Decision:
+                return decide(entry.desired(), entry.record, replace(seen, held_back=why), now, self._parts.policy)
+
+            decision, due = self._cap.bound(entry.name, entry.record, decision, calmly, now)
+            if due is not None:
+                self._timers.set_earlier(f"job/{entry.name}", due)
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
         if self._parts.observer is not None:
@@ -341,6 +353,7 @@ class Loop:
     ) -> None:
         """Persist what changed; what did not change needs no write before its effects are released (S4)."""
         if decision.record is None and entry.record is None and entry.raw is None:
+            self._cap.forget(entry.name)
             if entry.status is None:
                 del self.jobs[entry.name]
             else:

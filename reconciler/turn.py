@@ -98,6 +98,12 @@ class Turn:
         """From when a patience counts: nobody waited while nobody operated."""
         return max(stored, self.seen.since, self.record.unpaused_at)
 
+    def may_disrupt(self) -> bool:
+        """False while too many jobs are being interrupted already; says so (S7)."""
+        if self.seen.held_back is not None:
+            self.wait(self.seen.held_back)
+        return self.seen.held_back is None
+
     # Changing
 
     def update(self, **changes: Any) -> None:

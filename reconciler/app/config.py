@@ -114,6 +114,14 @@ class Jobs(_Section):
     max_task_memory_mb: int | None = None
 
 
+class Limits(_Section):
+    """How much of what runs is interrupted at once."""
+
+    disruptions: Annotated[int, Field(ge=1)] = 50
+    """Generations that are ended and tasks of running ones that are killed, within `interval_s`; the rest waits."""
+    interval_s: Annotated[float, Field(gt=0)] = 60.0
+
+
 class Api(_Section):
     listen: str = "127.0.0.1:8480"
     """HOST:PORT of HTTP, or "off". The default port gives way to a free one when it is taken."""
@@ -135,6 +143,7 @@ class Config(_Section):
     replica: Replica = Replica()
     log: Log = Log()
     jobs: Jobs = Jobs()
+    limits: Limits = Limits()
     api: Api = Api()
     retry: dict[str, dict[str, str]] = {}
     """By target (flink, mesos, zookeeper): `policy`, a plugin, and its settings."""

@@ -237,6 +237,8 @@ class Replica:
             restart_strategies=self._restart,
             retries=self._retries,
             lost_grace_s=jobs.lost_grace_s,
+            disruptions=self._config.limits.disruptions,
+            disruption_interval_s=self._config.limits.interval_s,
         )
         admission = Admission(limits, checks)
         instruments = self._monitor.instruments

@@ -258,6 +258,8 @@ class Observation:
     submit_refused: Refusal | None = None
     forbidden: frozenset[str] = frozenset()
     """Job ids that no JobManager of their session will ever accept again, and none runs."""
+    held_back: str | None = None
+    """Why nothing that runs may be interrupted just now, beyond what was begun before (S7)."""
     waiting: str | None = None
     """Why wanted tasks are not placed, one sentence with numbers, from the last matching pass."""
 

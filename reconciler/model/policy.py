@@ -42,6 +42,9 @@ class Policy:
     stop_patience_s: float = 60.0
     """How long a job that does not run is waited for before an upgrade uses its checkpoints instead."""
     stop_retry_s: float = 10.0
+    disruptions: int = 50
+    """How many generations are ended and tasks of running ones killed at most within `disruption_interval_s` (S7)."""
+    disruption_interval_s: float = 60.0
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""
     flink_stale_s: float = 30.0

@@ -6,7 +6,7 @@
     S4  what a launch, kill, stop or acknowledgement relies on was persisted before
     S5  no write of a leader whose epoch is over
     S6  no launch or kill for a job before Mesos has answered for all of its tasks
-    S7  a desired tree that vanished stops nothing
+    S7  a desired tree that vanished stops nothing, and a leader disrupts no more than the cap within its interval
 
 L1 and L2 are about the end of a run: `tests.simulation.outcome`.
 """
@@ -19,13 +19,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from integration.flink.fake_cluster import FakeSnapshot, Restore
+from reconciler.disruptions import disruptions
 from reconciler.model import ids
 from reconciler.model.events import Event, RecordsLoaded, TaskUpdate
 from reconciler.model.record import Lifecycle, Record
 from reconciler.model.resources import TaskInfo
 from reconciler.ports import Fence, FlinkTarget, JobChange, OperatorChange
 from state import codec
-from state.memory import Node
+from state.memory import OPERATOR, Node
 
 if TYPE_CHECKING:
     from tests.simulation.replica import Leadership
@@ -81,6 +82,8 @@ class Monitor:
         """Uids that were deleted with `onDelete: keep`."""
         self.forced: set[str] = set()
         """Uids of which somebody declared a generation dead: two of them at once are that person's doing."""
+        self._disrupted: dict[int, dict[frozenset[str], float]] = {}
+        """By epoch: which disruptions were decided when; what is begun again after it was given up is the same one."""
         self._history: dict[str, list[bytes]] = {}
         self._last: dict[str, Record] = {}
         self._launched: set[str] = set()
@@ -117,6 +120,8 @@ class Monitor:
         if change.record is not None:
             if before is not None:
                 self._note_kept(before, change.record)
+                if change.answered is None and not self._confirmed(before):
+                    self._check_cap(who, fence.epoch, before, change.record)
             self._last[change.name] = change.record
         if node is not None:
             history.append(node.data)
@@ -138,6 +143,26 @@ class Monitor:
         forgotten = before.generation is not None and after.generation is None and not after.tasks
         if keep and forgotten and after.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED):
             self.kept.add(after.uid)
+
+    def _confirmed(self, record: Record) -> bool:
+        """A person said that the loss of this job is a delete."""
+        node = self.world.tree.operator.get(OPERATOR)
+        held = codec.decode_operator(node.data).held if node is not None else ()
+        return any((job.name, job.czxid, job.confirmed) == (record.name, record.seen.czxid, True) for job in held)
+
+    def _check_cap(self, who: str, epoch: int, before: Record, after: Record) -> None:
+        """Decisions by their leader's own clock, since commits may come late."""
+        found, policy = disruptions(before, after), self.world.policy
+        at = decided_at(before, after) if found else None
+        if at is None:
+            return
+        begun = self._disrupted.setdefault(epoch, {})
+        if at - begun.get(found, float("-inf")) >= policy.disruption_interval_s:
+            begun[found] = at
+        recent = [names for names, time in begun.items() if at - policy.disruption_interval_s < time <= at]
+        within = sum(min(len(names), policy.disruptions) for names in recent)
+        if within > policy.disruptions:
+            self.violation("S7", f"{who} began {within} disruptions, the last one of {after.name}: {sorted(found)}")
 
     def operator_committed(self, who: str, fence: Fence, change: OperatorChange) -> None:
         self.commits += 1
@@ -283,6 +308,19 @@ class Monitor:
         silent = leadership.unanswered.get(job)
         if silent:
             self.violation("S6", f"{what} although Mesos has not answered for {', '.join(sorted(silent))}")
+
+
+def decided_at(before: Record, after: Record) -> float | None:
+    """When a disruption was decided, as the record tells."""
+    generation = after.generation
+    assert before.generation is not None
+    if generation is None or generation.number != before.generation.number:
+        return after.history[-1].ended_at if after.history else None
+    if generation.ending is not None:
+        return generation.ending.since
+    dying = {task.task_id for task in before.tasks if task.kill_since is not None}
+    kills = [task.kill_since for task in after.tasks if task.kill_since and task.task_id not in dying]
+    return max(kills, default=generation.scaling_since)
 
 
 def summary(record: Record | None) -> str:

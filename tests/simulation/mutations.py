@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler import decide_ending, desired
+from reconciler.disruptions import DisruptionCap
 from reconciler.jobs import JobEntry
 from reconciler.loop import Loop
 from reconciler.model.events import TaskUpdate
@@ -95,6 +96,11 @@ def believe_a_vanished_tree(patch: Patch) -> None:
     patch.setattr(desired, "_why_held", lambda *_: None)
 
 
+def no_cap(patch: Patch) -> None:
+    """Whatever many jobs ask for is begun at once."""
+    patch.setattr(DisruptionCap, "_admit", lambda self, job, found, now: True)
+
+
 MUTATIONS = (
     Mutation("the fence", no_fence, ("S5",)),
     Mutation("the write-ahead order", effects_before_persist, ("S4",)),
@@ -103,4 +109,5 @@ MUTATIONS = (
     Mutation("the restore choice", oldest_restore_point, ("S2",)),
     Mutation("the wait for reconciliation", act_on_incomplete_view, ("S6",)),
     Mutation("the hold on a vanished tree", believe_a_vanished_tree, ("S7",)),
+    Mutation("the cap on disruptions", no_cap, ("S7",)),
 )

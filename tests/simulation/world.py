@@ -29,6 +29,8 @@ from tests.simulation.users import Users
 TICK_S = 1.0
 LATENCY_S: Mapping[str, float] = {"mesos": 0.01, "store": 0.02, "flink": 0.05}
 """Typical duration of half a call, by lane."""
+CAPPED_EVERY, CAPPED = 7, 5
+"""Which seeds run under a cap on disruptions that one job alone reaches (S7)."""
 RENDERER = fake_renderer()
 _PARSED: dict[tuple[str, bytes], ParsedSpec] = {}
 
@@ -111,6 +113,7 @@ class World:
         self.policy = Policy(
             storage="file:///storage", restart_strategies=restart, lost_grace_s=5.0, kill_retry_s=5.0,
             stop_patience_s=20.0, stop_retry_s=4.0,
+            disruptions=1 if seed % CAPPED_EVERY == CAPPED else 50, disruption_interval_s=15.0,
         )  # fmt: skip
         limits = SpecLimits(
             flink_versions=frozenset({"2.2"}),

@@ -98,7 +98,9 @@ class LoggedCluster(FakeCluster):
 class Leader:
     """One elected replica."""
 
-    def __init__(self, world: World, monitor: Monitor | None = None, session: MemorySession | None = None) -> None:
+    def __init__(
+        self, world: World, monitor: Monitor | None = None, session: MemorySession | None = None, **settings: Any
+    ) -> None:
         self.world = world
         self.monitor = monitor
         self.session = session or MemorySession(world.tree)
@@ -115,7 +117,8 @@ class Leader:
             restart_strategies=frozenset({"exponential-delay"}),
             placement_strategies=frozenset({"spread"}),
         )
-        self.policy = policy = Policy("file:///storage", restart_strategies={"exponential-delay": ExponentialDelay()})
+        strategies = {"exponential-delay": ExponentialDelay()}
+        self.policy = policy = Policy("file:///storage", restart_strategies=strategies, **settings)
         store = LoggedStore(world, self.session)
         parts = Parts(
             store, self.cluster, world.flink, RENDERER, self, self, policy, Admission(limits).parse,
