@@ -7,7 +7,9 @@ of `reconciler.ports`: silence is `StoreUnavailable`, never "no such node" (faul
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -25,14 +27,18 @@ from kazoo.exceptions import (
     RolledBackError,
     RuntimeInconsistency,
 )
+from kazoo.protocol.states import KeeperState
 
 from reconciler.ports import StoreError, StoreUnavailable
+from state.access import OPEN, Access
 
 _log = structlog.get_logger(__name__)
 
 CALL_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 SESSION_TIMEOUT_S = 10.0
+POLL_S = 0.05
+REFUSED = "ZooKeeper refuses the credentials (authentication failed); correct zookeeper.auth_file, or WEIR_ZK_AUTH_FILE"
 WINDOW = 128
 """Reads in flight at once. Kazoo wakes its connection thread by a byte in a socket pair for each
 call, so an unbounded number would block the caller once the connection is gone."""
@@ -45,36 +51,47 @@ def connect(
     *,
     session_timeout: float = SESSION_TIMEOUT_S,
     timeout: float = CONNECT_TIMEOUT_S,
-    auth: tuple[str, str] | None = None,
-    tls: dict[str, Any] | None = None,
+    access: Access = OPEN,
 ) -> KazooClient:
     """A started client for `hosts` ("h1:2181,h2:2181", optionally with a chroot); stop and close it at the end.
 
-    `session_timeout` and `timeout` are seconds; `auth` is a scheme and its credential, such as
-    ("digest", "user:password"); `tls` are kazoo's arguments (ca, certfile, keyfile …).
-    Raises `StoreUnavailable` when no server answered within `timeout`.
+    `session_timeout` and `timeout` are seconds. Raises `StoreUnavailable` when no server answered within
+    `timeout`, and `StoreError` when it did and takes the credentials for wrong.
     """
-    secured: dict[str, Any] = {"use_ssl": True, "check_hostname": True, **tls} if tls is not None else {}
     client = KazooClient(
         hosts=hosts,
         timeout=session_timeout,
         # The default waits up to an hour between attempts after a long outage.
         connection_retry={"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 2.0, "max_jitter": 0.3},
         command_retry={"max_tries": 0},
-        auth_data=[auth] if auth is not None else None,
-        **secured,
+        **access.arguments(),
     )
     client.negotiated_session_s = session_timeout
     _remember_negotiated(client)
-    client.start_async().wait(timeout)
-    if not client.connected:
+    started = client.start_async()
+    deadline = time.monotonic() + timeout
+    # Kazoo sets the event on success only: a refusal would be waited for until the end.
+    while not started.wait(POLL_S) and not credentials_refused(client) and time.monotonic() < deadline:
+        pass
+    try:
+        if not client.connected and not credentials_refused(client):
+            raise StoreUnavailable(
+                f"ZooKeeper at {hosts} did not answer within {timeout:g} s; "
+                "check the address and that the ensemble has a quorum"
+            )
+        if access.credentials:
+            # Connected comes before authenticated; the answer to a first call comes after both.
+            Calls(client, timeout).wait("presenting the credentials", partial(client.exists_async, "/"))
+    except StoreError:
         client.stop()
         client.close()
-        raise StoreUnavailable(
-            f"ZooKeeper at {hosts} did not answer within {timeout:g} s; "
-            "check the address and that the ensemble has a quorum"
-        )
+        raise
     return client
+
+
+def credentials_refused(client: KazooClient) -> bool:
+    """True when ZooKeeper has ended the session because of the credentials; kazoo does not try again."""
+    return bool(client.client_state == KeeperState.AUTH_FAILED)
 
 
 def _remember_negotiated(client: KazooClient) -> None:
@@ -110,6 +127,8 @@ class Calls:
 
     def require(self, what: str) -> None:
         """Fail fast: kazoo would queue the call until the connection comes back."""
+        if credentials_refused(self.client):
+            raise StoreError(f"{what}: {REFUSED}")
         if not self.connected():
             raise StoreUnavailable(f"{what}: not connected with ZooKeeper")
 
@@ -118,8 +137,11 @@ class Calls:
         self.require(what)
         return self._result(what, start())
 
-    def gather(self, what: str, starts: Iterable[Callable[[], Any]]) -> list[Any]:
-        """Answers of many reads, pipelined; None where the node does not exist."""
+    def gather(self, what: str, starts: Iterable[Callable[[], Any]], *, denied: Any = None) -> list[Any]:
+        """Answers of many reads, pipelined; None where the node does not exist.
+
+        `denied` stands for what ACLs keep from us; without it that is an error of the whole call.
+        """
         answers: list[Any] = []
         remaining = iter(starts)
         while window := list(islice(remaining, WINDOW)):
@@ -129,6 +151,10 @@ class Calls:
                     answers.append(self._result(what, pending))
                 except NoNodeError:
                     answers.append(None)
+                except NotPermitted:
+                    if denied is None:
+                        raise
+                    answers.append(denied)
         return answers
 
     def commit(self, what: str, transaction: Any) -> list[Any]:
@@ -151,14 +177,20 @@ class Calls:
             return pending.get(timeout=self.timeout)
         except _ANSWERS:
             raise
-        except (NoAuthError, InvalidACLError, AuthFailedError) as error:
-            raise StoreError(
+        except AuthFailedError:
+            raise StoreError(f"{what}: {REFUSED}") from None
+        except (NoAuthError, InvalidACLError) as error:
+            raise NotPermitted(
                 f"{what}: ZooKeeper refuses it ({type(error).__name__}); check ACLs and credentials"
             ) from None
         except self.client.handler.timeout_exception:
             raise StoreUnavailable(f"{what}: no answer from ZooKeeper within {self.timeout:g} s") from None
         except KazooException as error:
             raise StoreUnavailable(f"{what}: no answer from ZooKeeper ({type(error).__name__})") from None
+
+
+class NotPermitted(StoreError):
+    """ACLs deny a call to whom ZooKeeper takes us for."""
 
 
 class TransactionRefused(Exception):
@@ -182,7 +214,9 @@ __all__ = [
     "KazooState",
     "NoNodeError",
     "NodeExistsError",
+    "NotPermitted",
     "TransactionRefused",
     "connect",
+    "credentials_refused",
     "negotiated_session_s",
 ]

@@ -28,6 +28,7 @@ from state.client import Calls, KazooState, NoNodeError
 _log = structlog.get_logger(__name__)
 
 FULL_READ_S = 60.0
+DENIED = object()
 
 
 class _Armed:
@@ -59,6 +60,11 @@ class _Armed:
     def stale(self, name: str) -> bool:
         with self._lock:
             return name not in self.specs or name in self._fired
+
+    def again(self, name: str) -> None:
+        """Read it next time, whether it fires or not."""
+        with self._lock:
+            self._fired.add(name)
 
     def keep(self, names: set[str]) -> None:
         """Forget children that are gone."""
@@ -131,13 +137,32 @@ class DesiredReader:
             armed.arming(name)
             return self._calls.client.get_async(f"{self._path}/{name}", watch=watch)
 
-        answers = self._calls.gather("reading the desired tree", [partial(start, name) for name in names])
+        answers = self._calls.gather(
+            "reading the desired tree", [partial(start, name) for name in names], denied=DENIED
+        )
         for name, answer in zip(names, answers, strict=True):
+            if answer is DENIED:
+                answer = self._denied(armed, name)
             if answer is None:  # deleted since it was listed
                 armed.specs.pop(name, None)
+            elif isinstance(answer, RawSpec):
+                armed.specs[name] = answer
             else:
                 data, stat = answer
                 armed.specs[name] = RawSpec(name, SpecRef(stat.czxid, stat.version), data)
+
+    def _denied(self, armed: _Armed, name: str) -> RawSpec | None:
+        """A job that Weir may not read is there all the same; every other job goes on.
+
+        Its existence may always be asked (ZooKeeper Programmer's Guide, "ACL Permissions"). A change of ACLs
+        fires no watch, so it is looked at again with the next reading.
+        """
+        exists = partial(self._calls.client.exists_async, f"{self._path}/{name}")
+        stat = self._calls.wait("looking for a job", exists)
+        if stat is None:
+            return None
+        armed.again(name)
+        return RawSpec(name, SpecRef(stat.czxid, stat.version), b"", unreadable=True)
 
     def _changed(self, armed: _Armed) -> None:
         sink = self._sink

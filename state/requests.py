@@ -15,6 +15,7 @@ from reconciler.model.events import DesiredChanged
 from reconciler.model.record import SpecRef
 from reconciler.ports import EventSink
 from state.client import Calls, NoNodeError
+from state.desired import DENIED
 
 
 class RequestReader:
@@ -42,12 +43,20 @@ class RequestReader:
         except NoNodeError:
             return {}
         reads = [partial(client.get_async, f"{self._path}/{name}", watch=watch) for name in names]
-        answers = self._calls.gather("reading the requests", reads)
-        return {
-            name: RawRequest(name, SpecRef(answer[1].czxid, answer[1].version), answer[0])
+        answers = self._calls.gather("reading the requests", reads, denied=DENIED)
+        found = {
+            name: self._denied(name)
+            if answer is DENIED
+            else answer and RawRequest(name, SpecRef(answer[1].czxid, answer[1].version), answer[0])
             for name, answer in sorted(zip(names, answers, strict=True), key=lambda pair: pair[0])
-            if answer is not None
         }
+        return {name: request for name, request in found.items() if request is not None}
+
+    def _denied(self, name: str) -> RawRequest | None:
+        """A request that Weir may not read is answered like any other that it does not understand."""
+        exists = partial(self._calls.client.exists_async, f"{self._path}/{name}")
+        stat = self._calls.wait("looking for a request", exists)
+        return stat and RawRequest(name, SpecRef(stat.czxid, stat.version), b"", unreadable=True)
 
     def _fired(self, event: Any) -> None:
         """Runs on kazoo's callback thread: announce it and return."""

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from kazoo.security import ACL
 
 from reconciler.model.control import GLOBAL, RawRequest
 from reconciler.model.events import DesiredTree, RawSpec, StoredOperator, StoredRecord, UnreadableRecord
@@ -29,6 +30,7 @@ from reconciler.ports import (
     StoreUnavailable,
     VersionConflict,
 )
+from state.access import Protection
 from state.client import (
     CALL_TIMEOUT_S,
     BadVersionError,
@@ -43,6 +45,7 @@ from state.codec import CodecError, decode_leader
 from state.desired import DesiredReader
 from state.history import check_request, check_size, deletes_record, encode_change, encode_operator_change
 from state.layout import Layout, check_name, check_schema, read_events, read_operator, read_record, read_status
+from state.protect import inherited, require_owner, warn_of_open_nodes
 from state.requests import RequestReader
 
 __all__ = ["ZooKeeperStore", "check_schema", "connect"]
@@ -57,8 +60,15 @@ an old one (fault 1), so the read is repeated, after a sync, this often."""
 class ZooKeeperStore:
     """One installation's tree. The client is started and stopped by the caller."""
 
-    def __init__(self, client: KazooClient, root: str = "/weir", timeout: float = CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        client: KazooClient,
+        root: str = "/weir",
+        timeout: float = CALL_TIMEOUT_S,
+        protection: Protection | None = None,
+    ) -> None:
         self.layout = Layout(root)
+        self._protection = protection
         self._client = client
         self._calls = Calls(client, timeout)
         self._desired = DesiredReader(self._calls, self.layout.jobs)
@@ -67,7 +77,8 @@ class ZooKeeperStore:
     # Set-up
 
     def ensure_layout(self) -> None:
-        """Create what is missing. Raises `SchemaTooNew` when a newer Weir wrote this tree.
+        """Create what is missing. Raises `SchemaTooNew` when a newer Weir wrote this tree, and `StoreError`
+        when it may be read but not written.
 
         The empty desired tree is created only when nothing tells of an earlier life: a tree that
         vanished is held for a person, not replaced by an empty one that means "stop everything".
@@ -75,17 +86,22 @@ class ZooKeeperStore:
         found = self._read("reading the schema", self.layout.schema)
         if found is not None:
             check_schema(found[0])
+            require_owner(self._calls, self.layout)
         elif self._calls.wait("looking for the root", partial(self._client.exists_async, "/")) is None:
             raise StoreError("the chroot of the ZooKeeper address does not exist; create it or correct the address")
         first = found is None and not self._children(self.layout.records)
         layout = self.layout
-        for path in (layout.status, layout.records, layout.events, layout.control, layout.election):
+        shared = self._protection.shared() if self._protection is not None else None
+        for path in (layout.status, layout.records, layout.events, layout.election):
             self._create(path, b"")
+        self._create(layout.control, b"", shared)
         if first:
-            self._create(layout.jobs, b"")
+            self._create(layout.jobs, b"", shared)
         self._create(layout.epoch, b"0")
         self._create(layout.leader_info, b"")
         self._create(layout.schema, str(SCHEMA_VERSION).encode())
+        if self._protection is not None:
+            warn_of_open_nodes(self._calls, layout, self._protection)
 
     # Reading
 
@@ -294,8 +310,9 @@ class ZooKeeperStore:
             if version is not None:
                 return version
             self._ensure_jobs()
+            acl = inherited(self._calls, self.layout.jobs)
             try:
-                self._calls.wait("creating a job", partial(self._client.create_async, path, data))
+                self._calls.wait("creating a job", partial(self._client.create_async, path, data, acl))
             except NodeExistsError:
                 if create:
                     raise VersionConflict(f'there is a job "{name}" already') from None
@@ -329,9 +346,9 @@ class ZooKeeperStore:
     def put_request(self, name: str, data: bytes) -> None:
         """Ask for something; VersionConflict while another request about the same name waits."""
         check_request(name, data)
-        path = self._path(self.layout.control, name)
+        path, acl = self._path(self.layout.control, name), inherited(self._calls, self.layout.control)
         try:
-            self._calls.wait("writing a request", partial(self._client.create_async, path, data))
+            self._calls.wait("writing a request", partial(self._client.create_async, path, data, acl))
         except NodeExistsError:
             raise VersionConflict(f'another request about "{name}" waits for its answer') from None
         except NoNodeError:
@@ -389,9 +406,9 @@ class ZooKeeperStore:
         answers = self._calls.gather(what, [partial(self._client.get_async, f"{folder}/{name}") for name in names])
         return {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
 
-    def _create(self, path: str, data: bytes) -> None:
+    def _create(self, path: str, data: bytes, acl: list[ACL] | None = None) -> None:
         try:
-            self._calls.wait(f"creating {path}", partial(self._client.create_async, path, data, makepath=True))
+            self._calls.wait(f"creating {path}", partial(self._client.create_async, path, data, acl, makepath=True))
         except NodeExistsError:
             return
 

@@ -132,8 +132,15 @@ class FlinkSettings:
     """The operator's defaults for every job; the spec's `flinkConfiguration` is above them."""
     s3: S3Settings | None = None
     """The object store, when savepoints or all of storage may be on one."""
+    zookeeper_jaas_file: str | None = None
+    """A JAAS file on every agent, whose section `Client` is who Flink is to ZooKeeper; its nodes are then its own."""
 
     def __post_init__(self) -> None:
+        if (
+            self.zookeeper_jaas_file is not None
+            and re.fullmatch(r"/[^\x00-\x1f\x7f]+", self.zookeeper_jaas_file) is None
+        ):
+            raise ValueError(f"zookeeper_jaas_file {self.zookeeper_jaas_file} is not an absolute path on the agents")
         for key, why in refused_keys(self.configuration).items():
             raise ValueError(f"configuration {key} cannot be set: {why}")
         for key in self.refused_for_s3(self.configuration):
@@ -265,6 +272,11 @@ def _snapshots(settings: FlinkSettings, record: Record, generation: Generation) 
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.state-recovery.claim-mode": "NO_CLAIM",
     }
+
+
+def zookeeper_access(settings: FlinkSettings) -> dict[str, str]:
+    """Who may touch Flink's own nodes (Flink docs, "Configuration", "High Availability"): their creator or anybody."""
+    return {"high-availability.zookeeper.client.acl": "creator"} if settings.zookeeper_jaas_file is not None else {}
 
 
 def session_timeout(settings: FlinkSettings) -> dict[str, str]:

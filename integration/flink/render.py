@@ -298,7 +298,9 @@ class FlinkRenderer:
         heap: int,
         cpus: float,
     ) -> tuple[str, ...]:
-        chosen = (*self._settings.java_options, *_user_options(spec, role))
+        jaas = self._settings.zookeeper_jaas_file
+        login = (f"-Djava.security.auth.login.config={jaas}",) if jaas is not None else ()
+        chosen = (*self._settings.java_options, *login, *_user_options(spec, role))
         collector: tuple[str, ...] = ()
         if heap < _SMALL_HEAP and not any(o.startswith("-XX:+Use") and o.endswith("GC") for o in chosen):
             collector = ("-XX:+UseSerialGC",)
@@ -326,6 +328,7 @@ class FlinkRenderer:
         merged = {
             **config.suggested(name, version, python),
             **config.session_timeout(self._settings),
+            **config.zookeeper_access(self._settings),
             **self._settings.configuration,
             **spec.flink_configuration,
         }

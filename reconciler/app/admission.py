@@ -16,6 +16,8 @@ from reconciler.model.status import SpecError
 _MAX_SCRIPT = 4 << 20
 """Bytes; a longer script is looked at by its job alone."""
 
+UNREADABLE = "the ACL of the znode does not let Weir read it; copy that of its parent: weir protect, or zkCli.sh setAcl"
+
 Check = Callable[[JobSpec], Sequence[SpecError]]
 
 
@@ -27,6 +29,8 @@ class Admission:
         self._checks = checks
 
     def parse(self, raw: RawSpec) -> ParsedSpec:
+        if raw.unreadable:
+            return ParsedSpec(raw.ref, None, UNREADABLE)
         try:
             spec = parse_spec(raw.name, raw.data, self._limits)
             errors = tuple(error for check in self._checks for error in check(spec))

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "local": ("integration.local.cli:group", "A real ZooKeeper, Mesos and Flink on this machine."),
     "pause": ("reconciler.app.cli_request:pause", "Observe a job, or all of them, and do nothing."),
     "plan": ("reconciler.app.cli_plan:plan", "Print what an apply would do, and why."),
+    "protect": ("reconciler.app.cli_protect:protect", "Bring the ACLs of the tree in ZooKeeper up to date."),
     "restart": ("reconciler.app.cli_edit:restart", "Stop a job and start it again from its newest state."),
     "restore": ("reconciler.app.cli_backup:restore", "Put a backup into ZooKeeper."),
     "restore-from": ("reconciler.app.cli_request:restore_from", "Say what a job starts from."),
@@ -53,7 +54,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 usage or configuration, 3 not found, 4 time-out, "
-    "5 ZooKeeper does not answer. Environment: WEIR_ZK, WEIR_ROOT, NO_COLOR, WEIR_DEBUG."
+    "5 ZooKeeper does not answer. Environment: WEIR_ZK, WEIR_ROOT, WEIR_ZK_AUTH_FILE, WEIR_ZK_CA_FILE, NO_COLOR, "
+    "WEIR_DEBUG."
 )
 
 

@@ -61,7 +61,7 @@ def run(services: Services, /, path: Path | None, zk: str | None, root: str | No
     try:
         process = replica.Replica(checked)
     except StoreUnavailable:
-        raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
+        raise Problem(why_not(hosts, checked.access.tls), NO_ZOOKEEPER) from None
     stop_on_signals(process)
     process.run()
 

@@ -17,6 +17,7 @@ import click
 from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem
 from reconciler.model.status import Status
 from reconciler.ports import JobWriter, Store, StoreUnavailable
+from state.access import Tls
 
 if TYPE_CHECKING:
     from state.client import KazooClient
@@ -80,13 +81,15 @@ def open_znodes(hosts: str) -> Iterator[Znodes]:
 
 @contextmanager
 def _connection(hosts: str) -> Iterator[KazooClient]:
+    from reconciler.app import config
     from state.client import connect
 
     quiet()
+    access = config.zookeeper().access()
     try:
-        client = connect(hosts, session_timeout=SESSION_S, timeout=CONNECT_S)
+        client = connect(hosts, session_timeout=SESSION_S, timeout=CONNECT_S, access=access)
     except StoreUnavailable:
-        raise Problem(why_not(hosts), NO_ZOOKEEPER) from None
+        raise Problem(why_not(hosts, access.tls), NO_ZOOKEEPER) from None
     try:
         yield client
     finally:
@@ -94,13 +97,14 @@ def _connection(hosts: str) -> Iterator[KazooClient]:
         client.close()
 
 
-def why_not(hosts: str) -> str:
+def why_not(hosts: str, tls: Tls | None = None) -> str:
     """Why no server of `hosts` serves, found by trying; and what to do."""
+    silent = "accepts connections but does not answer as ZooKeeper"
+    if tls is None:
+        silent += " (if it is a port for TLS, name zookeeper.ca_file or WEIR_ZK_CA_FILE)"
     found = "; ".join(
-        f"{address}: {error.strerror or error}"
-        if error is not None
-        else f"{address} accepts connections but does not answer as ZooKeeper"
-        for address, error in try_servers(hosts)
+        f"{address}: {error.strerror or error}" if error is not None else f"{address} {silent}"
+        for address, error in try_servers(hosts, tls)
     )
     return (
         f"cannot reach ZooKeeper ({found}); name it with --zk HOST:PORT or WEIR_ZK, "
@@ -108,13 +112,15 @@ def why_not(hosts: str) -> str:
     )
 
 
-def try_servers(hosts: str) -> Iterator[tuple[str, OSError | None]]:
+def try_servers(hosts: str, tls: Tls | None = None) -> Iterator[tuple[str, OSError | None]]:
     """Each server, and what stood against a connection with it."""
     for address in hosts.partition("/")[0].split(","):
         host, _, port = address.rpartition(":")
         try:
-            with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0):
-                yield address, None
+            with socket.create_connection((host.strip("[]"), int(port)), timeout=1.0) as plain:
+                if tls is not None:
+                    tls.context().wrap_socket(plain, server_hostname=host.strip("[]")).close()
+            yield address, None
         except OSError as error:
             yield address, error
 

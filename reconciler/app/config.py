@@ -15,10 +15,17 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from state.access import Access, AccessError, Tls, read_access
+
 DEFAULT_ZK = "127.0.0.1:2181"
 ENVIRONMENT = {
     "WEIR_ZK": ("zookeeper", "hosts"),
     "WEIR_ROOT": ("zookeeper", "root"),
+    "WEIR_ZK_AUTH_FILE": ("zookeeper", "auth_file"),
+    "WEIR_ZK_CA_FILE": ("zookeeper", "ca_file"),
+    "WEIR_ZK_CERT_FILE": ("zookeeper", "cert_file"),
+    "WEIR_ZK_KEY_FILE": ("zookeeper", "key_file"),
+    "WEIR_ZK_TLS": ("zookeeper", "tls"),
     "WEIR_MASTER": ("mesos", "master"),
     "WEIR_STORAGE": ("storage", "uri"),
     "WEIR_REPLICA": ("replica", "name"),
@@ -42,6 +49,26 @@ class ZooKeeper(_Section):
     hosts: str = DEFAULT_ZK
     root: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")] = "/weir"
     session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
+    auth_file: str | None = None
+    """Lines `digest USER:PASSWORD` or `sasl USER:PASSWORD`; the first is the owner of what Weir creates."""
+    tls: bool = False
+    """Also switched on by any of the files; without `ca_file` the system's certificates decide."""
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    acl_users: list[str] | None = None
+    """Identities that may write desired state and requests, such as digest:USER:HASH. None: Weir sets no ACLs."""
+    acl_readers: list[str] = ["world:anyone"]
+    """Identities that may read everything, when Weir sets ACLs. Users may anyway."""
+
+    def access(self) -> Access:
+        """How to connect. Raises ConfigError; the messages hold no secret."""
+        files = Tls(self.ca_file, self.cert_file, self.key_file)
+        tls = files if self.tls or files != Tls() else None
+        try:
+            return read_access(self.auth_file, tls, users=self.acl_users, readers=self.acl_readers)
+        except AccessError as error:
+            raise ConfigError(f"configuration: zookeeper: {error}") from None
 
 
 class Mesos(_Section):
@@ -88,6 +115,10 @@ class Distribution(_Section):
 
 class Flink(_Section):
     distributions: dict[str, Distribution] = {}
+    zookeeper_hosts: str | None = None
+    """Where Flink finds the same ensemble; None: as Weir does. For Flink's own port when Weir uses one with TLS."""
+    zookeeper_jaas_file: str | None = None
+    """A JAAS file on every agent (section `Client`): who Flink is to ZooKeeper; then only it may touch its nodes."""
     zookeeper_root: str = "/flink"
     zookeeper_session_timeout_s: Annotated[float, Field(ge=1.0, le=120.0)] = 10.0
     metrics: bool = True
@@ -149,6 +180,17 @@ class Config(_Section):
     """By target (flink, mesos, zookeeper): `policy`, a plugin, and its settings."""
     notifications: dict[str, dict[str, str]] = {}
     """By notification plugin: its options. None by default; events are in ZooKeeper and in the log anyway."""
+
+
+def zookeeper(environ: Mapping[str, str] = os.environ) -> ZooKeeper:
+    """How the commands reach ZooKeeper: what the environment says. Raises ConfigError."""
+    names = {key: name for name, (section, key) in ENVIRONMENT.items() if section == "zookeeper"}
+    values = {key: environ[name] for key, name in names.items() if environ.get(name) and key not in ("hosts", "root")}
+    try:
+        return ZooKeeper.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(f"{names[str(first['loc'][0])]}: {first['msg']}") from None
 
 
 def load(path: Path | None, flags: Mapping[tuple[str, str], Any], environ: Mapping[str, str] = os.environ) -> Config:

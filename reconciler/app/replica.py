@@ -49,9 +49,10 @@ from reconciler.model.retry import Failure
 from reconciler.model.spec_parse import SpecLimits
 from reconciler.model.status import LeaderInfo
 from reconciler.parts import Parts
-from reconciler.ports import Lease
+from reconciler.ports import Lease, StoreError
 from reconciler.report import timestamp
-from state.client import connect
+from state.access import Access
+from state.client import REFUSED, connect, credentials_refused
 from state.election import ZooKeeperElection
 from state.zookeeper import ZooKeeperStore
 
@@ -69,6 +70,7 @@ class Checked:
     master: str
     storage: str
     flink: FlinkSettings
+    access: Access
 
 
 def check(config: Config) -> Checked:
@@ -99,12 +101,13 @@ def check(config: Config) -> Checked:
         settings = FlinkSettings(
             distributions,
             config.storage.uri,
-            config.zookeeper.hosts,
+            config.flink.zookeeper_hosts or config.zookeeper.hosts,
             config.flink.zookeeper_root,
             config.flink.zookeeper_session_timeout_s,
             metrics=config.flink.metrics,
             configuration=config.flink.configuration,
             s3=s3,
+            zookeeper_jaas_file=config.flink.zookeeper_jaas_file,
         )
     except ValueError as error:
         raise ConfigError(f"configuration: flink: {error}") from None
@@ -114,7 +117,7 @@ def check(config: Config) -> Checked:
                 f'flink {series}: its full version is "{item.version}", which is not a {series}; '
                 f"correct version=, or name it {'.'.join(item.version.split('.')[:2])}"
             )
-    return Checked(config, config.mesos.master, config.storage.uri, settings)
+    return Checked(config, config.mesos.master, config.storage.uri, settings, config.zookeeper.access())
 
 
 def _object_store(storage: Storage) -> S3Settings | None:
@@ -149,8 +152,10 @@ class Replica:
         self._config = checked.config
         self.stop_requested = Flag()
         zookeeper = self._config.zookeeper
-        self._client: KazooClient = connect(zookeeper.hosts, session_timeout=zookeeper.session_timeout_s)
-        self._store = ZooKeeperStore(self._client, zookeeper.root)
+        self._client: KazooClient = connect(
+            zookeeper.hosts, session_timeout=zookeeper.session_timeout_s, access=checked.access
+        )
+        self._store = ZooKeeperStore(self._client, zookeeper.root, protection=checked.access.protection)
         self._election = ZooKeeperElection(self._client, zookeeper.root, zookeeper.session_timeout_s)
         self._flink = FlinkAdapter(
             self._client,
@@ -172,7 +177,7 @@ class Replica:
         self._tokens = Tokens(settings.tokens_file, anonymous_read=settings.anonymous_read)
 
     def run(self) -> None:
-        """Until `stop` is called. Raises Halted when a person is needed."""
+        """Until `stop` is called. Raises Halted when a person is needed, StoreError when ZooKeeper refuses us."""
         self._store.ensure_layout()
         info = LeaderInfo(
             replica=self._config.replica.name,
@@ -184,6 +189,7 @@ class Replica:
         log.info("replica.started", replica=info.replica, zk=self._config.zookeeper.hosts, api=info.api)
         if self._api is not None:
             self._api.start()
+        self._client.add_listener(self._on_state)
         try:
             contend(self._election, info, self._lead, self.stop_requested, self.stop_requested.wait)
         finally:
@@ -191,8 +197,16 @@ class Replica:
             if self._api is not None:
                 self._api.stop()
             self._notifier.close()
+            refused = credentials_refused(self._client)
             self._client.stop()
             self._client.close()
+        if refused:
+            raise StoreError(REFUSED)
+
+    def _on_state(self, _state: str) -> None:
+        """Credentials that were changed under us: kazoo gives up for good, so a new process has to read the file."""
+        if credentials_refused(self._client):
+            self.stop()
 
     def stop(self) -> None:
         """Leave in an orderly way: the lease is handed over at once."""

@@ -85,6 +85,8 @@ class RawRequest:
     name: str
     ref: SpecRef
     data: bytes
+    unreadable: bool = False
+    """Its ACL keeps the bytes from Weir; `data` is empty then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Asked:
 def parse_request(raw: RawRequest) -> Asked:
     """Understand a request; never raises, whatever the bytes are."""
     own_id = f"{raw.ref.czxid:x}.{raw.ref.version}"
+    if raw.unreadable:
+        return Asked(raw.name, raw.ref, own_id, None, "its ACL does not let Weir read it; write it without an ACL")
     if len(raw.data) > MAX_REQUEST_BYTES:
         said = f"it has {len(raw.data)} bytes, the most is {MAX_REQUEST_BYTES}"
         return Asked(raw.name, raw.ref, own_id, None, said)

@@ -89,6 +89,8 @@ class RawSpec:
     name: str
     ref: SpecRef
     data: bytes
+    unreadable: bool = False
+    """Its ACL keeps the bytes from Weir; `data` is empty then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -444,3 +444,14 @@ def test_the_script_refuses_to_start_without_a_secret(tmp_path: Path) -> None:
 
     assert ran.returncode == 78
     assert "the file /nowhere of the secret for s3.key cannot be read" in ran.stderr
+
+
+def test_flink_is_who_the_jaas_file_says_and_its_nodes_are_its_own() -> None:
+    settings = replace(SETTINGS, zookeeper_jaas_file="/etc/flink/jaas.conf")
+    info = render(settings=settings)
+
+    assert "-Djava.security.auth.login.config=/etc/flink/jaas.conf" in info.argv
+    assert '"high-availability.zookeeper.client.acl": "creator"' in info.env["WEIR_CONFIG"]
+    assert "client.acl" not in render().env["WEIR_CONFIG"]
+    with pytest.raises(ValueError, match="not an absolute path"):
+        replace(SETTINGS, zookeeper_jaas_file="jaas.conf")

@@ -38,6 +38,7 @@ class Client:
     """The part of a kazoo client that a lease uses."""
 
     state: str = KazooState.CONNECTED
+    client_state: str = "CONNECTED"
     connected: bool = True
     owner: int = 7
     epoch_version: int = 3
