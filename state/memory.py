@@ -357,11 +357,12 @@ class MemoryStore:
             self.tree.framework_id = framework_id
 
     def load_leader(self) -> LeaderInfo | None:
+        return self.last_leader() if self.tree.leader is not None else None
+
+    def last_leader(self) -> LeaderInfo | None:
         with self.session.call("load_leader"):
-            if self.tree.leader is None:
-                return None
             try:
-                return decode_leader(self.tree.leader_info)[0]
+                return decode_leader(self.tree.leader_info)[0] if self.tree.leader_info else None
             except CodecError:
                 return None
 

@@ -149,18 +149,25 @@ class ZooKeeperStore:
 
     def load_leader(self) -> LeaderInfo | None:
         """Who leads now; None when the last leader's election node is gone."""
-        found = self._read("reading the leader", self.layout.leader_info)
-        if found is None or not found[0]:
-            return None
-        try:
-            info, contender = decode_leader(found[0])
-        except CodecError as error:
-            _log.warning("store.leader_unreadable", error=str(error))
-            return None
+        info, contender = self._leader()
         if contender is None:
             return None
         present = partial(self._client.exists_async, f"{self.layout.election}/{contender}")
         return info if self._calls.wait("looking for the leader", present) is not None else None
+
+    def last_leader(self) -> LeaderInfo | None:
+        """Who led last, whether or not it leads now."""
+        return self._leader()[0]
+
+    def _leader(self) -> tuple[LeaderInfo | None, str | None]:
+        found = self._read("reading the leader", self.layout.leader_info)
+        if found is None or not found[0]:
+            return None, None
+        try:
+            return decode_leader(found[0])
+        except CodecError as error:
+            _log.warning("store.leader_unreadable", error=str(error))
+            return None, None
 
     def load_replicas(self) -> list[str]:
         """Names of the replicas that contend, in the order in which they would lead."""

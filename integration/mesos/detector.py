@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any, Protocol
 
@@ -259,3 +262,39 @@ def detector_for(master: str, client: KazooClient | None = None) -> MasterDetect
     if master.startswith("zk://"):
         return ZkDetector(parse_zk_url(master), client)
     return StaticDetector(parse_masters(master))
+
+
+def shown(master: str) -> str:
+    """A configured master without credentials, for everybody to read."""
+    return parse_zk_url(master).shown if master.startswith("zk://") else ",".join(parse_masters(master))
+
+
+def find_master(master: str, timeout_s: float = 5.0) -> str | None:
+    """`host:port` of a master that can be asked, once; None when none was found within the time.
+
+    In a list the first one that accepts connections will do: it redirects to the one that leads.
+    """
+    if not master.startswith("zk://"):
+        return next((each for each in parse_masters(master) if _accepts(each)), None)
+    deadline = time.monotonic() + timeout_s
+    found: SimpleQueue[str | None] = SimpleQueue()
+    detector = ZkDetector(parse_zk_url(master))
+    detector.start(found.put)
+    try:
+        while True:
+            address = found.get(timeout=max(deadline - time.monotonic(), 0.01))
+            if address is not None:
+                return address
+    except Empty:
+        return None
+    finally:
+        detector.stop()
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2.0).close()
+    except OSError:
+        return False
+    return True

@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "history": ("reconciler.app.cli_history:history", "Print generations, specs, savepoints and checkpoints."),
     "leader": ("reconciler.app.cli_leader:leader", "Show which replica leads."),
     "local": ("integration.local.cli:group", "A real ZooKeeper, Mesos and Flink on this machine."),
+    "logs": ("reconciler.app.cli_logs:logs", "Print what the tasks of a job write; --follow goes on."),
     "pause": ("reconciler.app.cli_request:pause", "Observe a job, or all of them, and do nothing."),
     "plan": ("reconciler.app.cli_plan:plan", "Print what an apply would do, and why."),
     "protect": ("reconciler.app.cli_protect:protect", "Bring the ACLs of the tree in ZooKeeper up to date."),

@@ -25,6 +25,7 @@ def one_line(text: str) -> str:
 
 def explain(error: BaseException) -> Problem:
     """The line for an error that no command has handled. Imports here keep `weir --help` fast."""
+    from integration.mesos.sandbox import NoSandbox
     from reconciler.app.config import ConfigError
     from reconciler.leadership import Halted
     from reconciler.model.spec_errors import SpecInvalid
@@ -34,6 +35,8 @@ def explain(error: BaseException) -> Problem:
         return Problem(f"ZooKeeper does not answer: {error}; try again, or name another with --zk", NO_ZOOKEEPER)
     if isinstance(error, SchemaTooNew):
         return Problem(f"{error}; install the newer version of weir")
+    if isinstance(error, NoSandbox):
+        return Problem(f"{error}; the agent keeps sandboxes for a while only, in its work directory")
     if isinstance(error, ConfigError):
         return Problem(str(error), USAGE)
     if isinstance(error, Halted):

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem
-from reconciler.model.status import Status
+from reconciler.model.status import LeaderInfo, Status
 from reconciler.ports import JobWriter, Store, StoreUnavailable
 from state.access import Tls
 
 if TYPE_CHECKING:
+    from integration.mesos.sandbox import SandboxFiles
     from state.client import KazooClient
     from state.znodes import Znodes
 
@@ -36,6 +37,10 @@ class JobStore(Store, JobWriter, Protocol):
     """What the commands need of the tree."""
 
     def list_statuses(self) -> dict[str, Status]: ...
+
+    def last_leader(self) -> LeaderInfo | None:
+        """Who led last, whether or not it leads now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,20 @@ def find_local() -> LocalAddresses | None:
     return LocalAddresses(state_dir, layout.zk, layout.master_url, layout.storage.as_uri(), flink)
 
 
+def find_master(master: str) -> str | None:
+    """host:port of a Mesos master that can be asked."""
+    from integration.mesos.detector import find_master as find
+
+    quiet()
+    return find(master)
+
+
+def sandbox_files() -> SandboxFiles:
+    from integration.mesos.sandbox import SandboxFiles
+
+    return SandboxFiles()
+
+
 @dataclass
 class Services:
     """The object that every command gets."""
@@ -175,6 +194,8 @@ class Services:
     open_store: Callable[[str, str], AbstractContextManager[JobStore]] = open_zookeeper
     open_znodes: Callable[[str], AbstractContextManager[Znodes]] = open_znodes
     find_local: Callable[[], LocalAddresses | None] = find_local
+    find_master: Callable[[str], str | None] = find_master
+    sandbox_files: Callable[[], SandboxFiles] = sandbox_files
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep

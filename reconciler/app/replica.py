@@ -29,7 +29,7 @@ from integration.flink.render import FlinkRenderer
 from integration.flink.storage import S3_SCHEMES, StorageError, Storages, require_supported
 from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
-from integration.mesos.detector import detector_for
+from integration.mesos.detector import detector_for, shown
 from integration.mesos.driver import MesosCluster
 from integration.mesos.inventory import Inventory
 from integration.mesos.sandbox import SandboxFiles
@@ -185,6 +185,7 @@ class Replica:
             pid=getpid(),
             version=version("weir"),
             api=self._api.url if self._api is not None else None,
+            master=shown(self._checked.master),
         )
         log.info("replica.started", replica=info.replica, zk=self._config.zookeeper.hosts, api=info.api)
         if self._api is not None:

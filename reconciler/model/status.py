@@ -122,5 +122,7 @@ class LeaderInfo(_Published):
     pid: int
     epoch: int = 0
     api: str | None = None
+    master: str | None = None
+    """Where it finds the Mesos masters, without credentials."""
     version: str = ""
     since: str = ""

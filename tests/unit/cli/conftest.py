@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from integration.mesos.sandbox import SandboxFiles
 from reconciler.app.cli import cli
 from reconciler.app.cli_services import JobStore, LocalAddresses, Services
 from reconciler.model.record import Record
@@ -35,6 +36,8 @@ class World:
         self.store = MemoryStore(self.tree)
         self.znodes = MemoryZnodes()
         """The tree as backup and restore see it."""
+        self.sandbox_files: Callable[[], SandboxFiles] = SandboxFiles
+        self.find_master: Callable[[str], str | None] = lambda _: None
         self.opened: list[tuple[str, str]] = []
         self.local: LocalAddresses | None = None
         self.clock = NOW
@@ -57,6 +60,8 @@ class World:
         services = Services(
             open_store=self.open,
             open_znodes=self.open_znodes,
+            sandbox_files=self.sandbox_files,
+            find_master=self.find_master,
             find_local=lambda: self.local,
             now=lambda: self.clock,
             monotonic=lambda: self.clock,
