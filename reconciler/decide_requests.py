@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from reconciler import decide_ending, decide_restore
+from reconciler import decide_ending, decide_restore, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.control import Action, ControlRequest
-from reconciler.model.observation import JobState
+from reconciler.model.observation import PATHS_ONLY, JobState, RestoreView
 from reconciler.model.record import (
     Answer,
     Ending,
@@ -47,7 +47,7 @@ def take(turn: Turn) -> None:
     if asked is None or turn.answered:
         return
     request = asked.request
-    if request is not None and not _may_be_answered(turn, request):
+    if request is not None and not (_may_be_answered(turn, request) and _path_is_looked_at(turn, request)):
         return
     turn.answered = True
     before = next((answer for answer in turn.record.answers if answer.id == asked.id), None)
@@ -69,6 +69,20 @@ def take(turn: Turn) -> None:
 def _may_be_answered(turn: Turn, request: ControlRequest) -> bool:
     """A pause at any time; what looks at tasks and generations only once they are known."""
     return request.action in ANY_TIME or turn.seen.complete
+
+
+def _path_is_looked_at(turn: Turn, request: ControlRequest) -> bool:
+    """A job that runs is not stopped for a savepoint that nobody has seen to be there."""
+    path = request.args.path
+    if path is None or turn.record.next_generation == 1 or _look_at(turn, path) is not None:
+        return True
+    turn.emit(decide_tasks.look_at_path(turn, path))
+    return False
+
+
+def _look_at(turn: Turn, path: str) -> RestoreView | None:
+    view = turn.seen.restore
+    return view if view is not None and view.generation == PATHS_ONLY and view.asked == (path,) else None
 
 
 def _answer(turn: Turn, id_: str, action: str, accepted: bool, said: str, by: str) -> None:
@@ -181,6 +195,8 @@ def _restore_from(turn: Turn, request: ControlRequest) -> str:
     args, record = request.args, turn.record
     if record.lifecycle is Lifecycle.DELETING or turn.deletion_wanted:
         raise Refused("the job is being deleted")
+    if args.path is not None:
+        _require_there(turn, args.path)
     origin = RestoreFrom.EMPTY if args.empty else RestoreFrom.LATEST if args.latest else RestoreFrom.PATH
     if record.generation is None:
         return _resume_from(turn, origin, args.path)
@@ -195,6 +211,14 @@ def _restore_from(turn: Turn, request: ControlRequest) -> str:
         mode = EndMode.KILL if turn.generation.terminal is None else EndMode.NONE
         decide_ending.begin(turn, EndReason.RESTART, "a person says what to start from", mode, told)
     return f"the next generation starts from {_named(origin, args.path)}"
+
+
+def _require_there(turn: Turn, path: str) -> None:
+    view, known = _look_at(turn, path), f"what is known of: weir history {turn.record.name}"
+    if view is not None and not view.answered:
+        raise Refused(f"nobody can say whether {path} is there: {view.error}; ask again later")
+    if view is not None and path in view.missing:
+        raise Refused(f"there is no complete savepoint or checkpoint at {path}; {known}")
 
 
 def _resume_from(turn: Turn, origin: RestoreFrom, path: str | None) -> str:

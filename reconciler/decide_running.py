@@ -231,7 +231,8 @@ def _say_what_is_awaited(turn: Turn, flink: FlinkObservation | None) -> None:
     elif flink.job_state is None:
         turn.wait("the JobManager answers; waiting until it has started the job")
     elif generation.running_since is None:
-        turn.wait(f"the job is {flink.job_state.value}; waiting until all of its tasks run")
+        slots = decide_session_job.slots(turn)
+        turn.wait(f"the job is {flink.job_state.value}; waiting until all of its tasks run{slots}")
     elif checkpointing_on(generation) and not generation.checkpointed:
         turn.wait("running; waiting for the first checkpoint")
     elif not stable(turn):

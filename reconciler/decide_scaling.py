@@ -8,7 +8,7 @@ would wait for the same ones after an upgrade, but with the job stopped.
 
 from __future__ import annotations
 
-from reconciler import decide_ending
+from reconciler import decide_ending, decide_session_job
 from reconciler.model.decision import RescaleJob
 from reconciler.model.observation import FlinkObservation, JobState
 from reconciler.model.record import EndReason
@@ -56,5 +56,5 @@ def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
         turn.event("RESCALED", f"generation {generation.number} runs with parallelism {wanted}, without a restart")
         return False
     turn.emit(RescaleJob(generation.job_id, wanted))
-    turn.wait(f"rescaling in place to parallelism {wanted}")
+    turn.wait(f"rescaling in place to parallelism {wanted}{decide_session_job.slots(turn)}")
     return False

@@ -130,6 +130,17 @@ def keep(turn: Turn, flink: FlinkObservation | None) -> bool:
     return True
 
 
+def slots(turn: Turn) -> str:
+    """What a job of a session may lack, with numbers: its session cannot be asked to grow. Empty for others."""
+    if turn.generation.session is None:
+        return ""
+    view, needed = _view(turn), turn.generation.spec.job.parallelism
+    has = f"session {view.name} has {view.slots} for all of its jobs"
+    if needed > view.slots:
+        return f"; it needs {needed} slots, {has}: raise taskManager.replicas or slots of the session"
+    return f"; it needs {needed} slots, {has}"
+
+
 def session_ends(turn: Turn) -> bool:
     """True while the session waits for this job to end its generation."""
     ref = turn.generation.session

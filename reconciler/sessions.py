@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from reconciler.jobs import JobEntry
 from reconciler.model.observation import SessionJob, SessionView
 from reconciler.model.record import Lifecycle, Record, Role
+from reconciler.model.spec import JobSpec
 from reconciler.report import job_manager_url
 
 
@@ -87,9 +88,14 @@ def _view(entry: JobEntry, record: Record) -> SessionView:
         url=url,
         ready=generation is not None and not why,
         ending=ending,
+        slots=_slots(generation.spec) if generation is not None else 0,
         alive=frozenset((record.uid, task.generation) for task in record.tasks if task.role is Role.JOB_MANAGER),
         why=why or f"session {name} is not ready",
     )
+
+
+def _slots(spec: JobSpec) -> int:
+    return spec.task_managers() * spec.task_manager.slots
 
 
 def _jobs_of(session: JobEntry, entries: Iterable[JobEntry]) -> Iterator[SessionJob]:

@@ -299,7 +299,7 @@ class FlinkAdapter:
             return self._find(what)
         except (storage.StorageError, ZooKeeperSilent) as error:
             log.warning("flink.restore_point_unknown", job_id=what.job_id, error=str(error))
-            return RestoreView(what.generation, answered=False, error=str(error))
+            return RestoreView(what.generation, answered=False, asked=what.paths, error=str(error))
 
     def _find(self, what: FindRestorePoint) -> RestoreView:
         self._storage.require_root(self._root)
@@ -323,6 +323,7 @@ class FlinkAdapter:
             checkpoint_lost=bool(named) and newest is None,
             savepoints=tuple(sorted(saved)),
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
+            asked=what.paths,
             accepted=accepted,
             terminal=terminal,
         )

@@ -177,7 +177,7 @@ class FakeFlink(FakeWorld):
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         if self.zookeeper_down or self.storage_down:
             silent = "ZooKeeper is not connected" if self.zookeeper_down else "storage is not mounted"
-            return RestoreView(what.generation, answered=False, error=silent)
+            return RestoreView(what.generation, answered=False, asked=what.paths, error=silent)
         cluster = self.clusters.get(what.cluster_id)
         if cluster is not None and cluster.is_session:
             cluster = cluster.members.get(what.job_id)
@@ -195,6 +195,7 @@ class FakeFlink(FakeWorld):
             checkpoint_lost=cluster is not None and bool(cluster.pointers) and newest is None,
             savepoints=tuple(sorted(found for below in what.trigger_directories for found in self._savepoints(below))),
             missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
+            asked=what.paths,
             terminal=result.value if result else None,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.control import Asked
+from reconciler.model.observation import PATHS_ONLY
 from reconciler.model.record import Record, SpecRef, Task
 from reconciler.model.spec import JobSpec
 
@@ -150,6 +151,7 @@ class FindRestorePoint:
     """Read, from storage and HA metadata, the newest state that an ended generation left behind."""
 
     generation: int
+    """Or `PATHS_ONLY`."""
     job_id: str
     cluster_id: str
     checkpoint_directory: str
@@ -162,7 +164,7 @@ class FindRestorePoint:
 
     @property
     def key(self) -> str:
-        return f"restore/{self.job_id}"
+        return f"restore/{self.job_id}" if self.generation != PATHS_ONLY else f"paths/{self.job_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,6 +144,10 @@ class FlinkObservation:
     """Why it was not reachable."""
 
 
+PATHS_ONLY = -1
+"""In place of a generation: a look that says which paths are there, and nothing about any generation."""
+
+
 @dataclass(frozen=True, slots=True)
 class RestoreView:
     """What storage and the HA metadata say about a generation's newest state, read after it ended.
@@ -165,6 +169,8 @@ class RestoreView:
     """(checkpoint id or 0 if unknown, path) of complete savepoints below the trigger directory asked about."""
     missing: tuple[str, ...] = ()
     """Paths that were asked about and do not exist."""
+    asked: tuple[str, ...] = ()
+    """Paths that were asked about."""
     terminal: str | None = None
     """The globally terminal state in the job result store, if the job has an entry there."""
     error: str | None = None
@@ -188,6 +194,8 @@ class SessionView:
     """Its generation is being ended for the next one; that waits until no job needs it."""
     alive: frozenset[tuple[str, int]] = frozenset()
     """(uid, generation) of every JobManager that is not known dead."""
+    slots: int = 0
+    """Of its TaskManagers, for all of its jobs."""
     why: str = ""
     """Why it is not ready, one sentence."""
 

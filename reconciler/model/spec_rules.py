@@ -230,6 +230,7 @@ def _slots(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: A
 
 
 MAX_TASK_MANAGERS = 1000
+CRON_FIELDS = 5
 """All tasks of a job stand in one record, and a znode holds less than 1 MiB (fault 16)."""
 
 
@@ -273,7 +274,7 @@ def _backoff(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa:
 
 def _periods(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     cron, interval = spec.snapshots.cron, spec.snapshots.interval
-    if cron is not None and (len(cron) > 100 or not croniter.is_valid(cron)):
+    if cron is not None and (len(cron) > 100 or len(cron.split()) != CRON_FIELDS or not croniter.is_valid(cron)):
         yield problem(
             "snapshots.cron",
             f"{shown(cron)} is not a cron expression",

@@ -9,8 +9,9 @@ from typing import Any
 from plugins.restart.exponential_delay import ExponentialDelay
 from reconciler.decide import decide
 from reconciler.model.control import Asked, RawRequest, parse_request
-from reconciler.model.decision import Decision, Desired, EmitEvent, WakeAt
+from reconciler.model.decision import Decision, Desired, EmitEvent, FindRestorePoint, WakeAt
 from reconciler.model.observation import (
+    PATHS_ONLY,
     FlinkObservation,
     JobState,
     Observation,
@@ -24,6 +25,8 @@ from reconciler.model.record import Answer, Generation, Lifecycle, Record, Role,
 from reconciler.model.spec import JobSpec
 
 POLICY = Policy(storage="file:///srv/weir", restart_strategies={"exponential-delay": ExponentialDelay()})
+UNSURE = "file:///storage-is-away"
+"""Nobody can say whether it is there."""
 MINIMAL: dict[str, Any] = {
     "flinkVersion": "2.2",
     "flinkConfiguration": {"execution.checkpointing.interval": "2s"},
@@ -63,6 +66,8 @@ class Scenario:
         self.asked_count = 0
         self.all_paused: str | None = None
         self.newer_task: str | None = None
+        self.absent: tuple[str, ...] = ()
+        """Paths that storage does not have."""
 
     # What the world says
 
@@ -77,7 +82,12 @@ class Scenario:
         document = {"action": action, "args": args, "by": by} | ({"id": id_} if id_ else {})
         raw = RawRequest("orders", SpecRef(500 + self.asked_count, 0), json.dumps(document).encode())
         self.asked = parse_request(raw)
-        return self.step()
+        decision = self.step()
+        for look in effects(decision, FindRestorePoint):
+            if look.generation == PATHS_ONLY:
+                self.restore = RestoreView(PATHS_ONLY, look.paths[0] != UNSURE, asked=look.paths, missing=self.absent)
+                return self.step()
+        return decision
 
     def answer_of(self) -> Answer:
         """The answer to the latest request."""

@@ -11,7 +11,7 @@ from reconciler.model.control import GLOBAL, MAX_REQUEST_BYTES, Action, RawReque
 from reconciler.model.decision import CancelJob, FindRestorePoint, KillTask
 from reconciler.model.observation import JobState, Operation, OperationState, TaskState
 from reconciler.model.record import EndMode, Lifecycle, Role, Snapshot, SnapshotKind, SpecRef
-from tests.unit.decide.scenario import Scenario, acting, effects, spec
+from tests.unit.decide.scenario import UNSURE, Scenario, acting, effects, spec
 
 
 def running(**changes: object) -> Scenario:
@@ -355,6 +355,26 @@ def test_a_running_job_is_restarted_from_the_state_that_a_person_names() -> None
     assert job.generation.number == 2
     assert job.generation.restore is not None
     assert job.generation.restore.path == "file:///old/sp"
+
+
+def test_a_running_job_is_not_stopped_for_a_state_that_is_not_there() -> None:
+    job = running()
+    job.absent = ("file:///typo",)
+    job.ask("restore-from", path="file:///typo")
+    assert "no complete savepoint or checkpoint at file:///typo" in job.answer_of().answer
+    job.ask("restore-from", path=UNSURE)
+    assert "nobody can say" in job.answer_of().answer
+    assert job.generation.ending is None
+
+
+def test_f62_what_a_look_at_a_path_says_of_a_living_generation_is_not_believed() -> None:
+    job = running()
+    job.absent = ("file:///typo",)
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.flink = None
+    decision = job.ask("restore-from", path="file:///typo")
+    assert decision.answered
+    assert [look.generation for look in effects(decision, FindRestorePoint)] == [job.generation.number]
 
 
 def test_a_suspended_job_resumes_from_the_state_that_a_person_names() -> None:

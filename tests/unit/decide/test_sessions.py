@@ -80,6 +80,15 @@ class InSession(Scenario):
 # Starting
 
 
+def test_a_job_that_its_session_has_no_slots_for_says_so_with_numbers() -> None:
+    job = InSession(job_spec(job={"parallelism": 6}))
+    job.submit()
+    job.session(slots=4)
+    job.answer(JobState.CREATED)
+    why = job.step().why
+    assert "it needs 6 slots, session shared has 4 for all of its jobs: raise taskManager.replicas" in why
+
+
 @pytest.mark.parametrize(
     ("view", "why"),
     [

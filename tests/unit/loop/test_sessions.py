@@ -128,6 +128,14 @@ def test_a_job_whose_savepoint_fails_holds_the_upgrade_up_and_is_named(world: In
     assert [world.number(name) for name in ("shared", "orders", "clicks")] == [2, 2, 2]
 
 
+def test_a_job_that_asks_for_more_slots_than_its_session_has_says_so(world: Installation, leader: Leader) -> None:
+    world.write("clicks", JOB, job={**JOB["job"], "parallelism": 50})
+    leader.let_pass(60)
+
+    assert "it needs 50 slots, session shared has" in world.why("clicks")
+    assert world.lifecycle("orders") is Lifecycle.STABLE
+
+
 def test_a_session_that_is_deleted_waits_for_its_jobs(world: Installation, leader: Leader) -> None:
     world.users.delete_job("shared")
     leader.let_pass(30)

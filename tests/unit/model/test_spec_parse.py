@@ -232,6 +232,13 @@ def test_a_secret_is_a_file_on_the_agent(secrets: dict[str, str], message: str) 
     assert (error.path, message in error.message) == (f"secrets.{next(iter(secrets))}", True)
 
 
+@pytest.mark.parametrize("cron", ["0 0 * * * *", "@hourly", "61 * * * *", ""])
+def test_a_cron_expression_has_five_fields(cron: str) -> None:
+    error = only({"snapshots": {"cron": cron}})
+
+    assert (error.path, "write five fields" in (error.hint or "")) == ("snapshots.cron", True)
+
+
 def test_a_value_that_names_no_secret_is_refused() -> None:
     document = {"secrets": {"token": "/srv/token"}, "flinkConfiguration": {"s3.secret-key": "${secret:tokem}"}}
 
