@@ -75,10 +75,11 @@ simulate: setup ## The loop under seeds with injected faults: N=â€¦ SEED_BASE=â€
 mutate: setup ## Take out each guard in a copy of the tree and see that the tests notice (QUICK=1: as CI does)
 	@$(BIN)/python -m tests.mutation $(if $(QUICK),--quick) $(FAULTS)
 
-schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the spec reference again
+schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the references of specs and commands again
 	@$(BIN)/python -m state.schemas docs/schemas
 	@$(BIN)/python -m reconciler.app.api.document docs/openapi.json
 	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
+	@$(BIN)/python -m reconciler.app.cli_reference > docs/cli.md
 
 clean: ## Remove what builds made (not the caches of downloads)
 	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

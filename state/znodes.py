@@ -13,6 +13,7 @@ from typing import Protocol
 
 from reconciler.ports import StoreError, VersionConflict
 from state.client import CALL_TIMEOUT_S, Calls, KazooClient, NodeExistsError, NoNodeError, TransactionRefused
+from state.protect import inherited
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class Znodes(Protocol):
 
 
 class ZooKeeperZnodes:
-    """On a started kazoo client."""
+    """On a started kazoo client. A node that a multi creates has the ACL of its parent."""
 
     def __init__(self, client: KazooClient, timeout: float = CALL_TIMEOUT_S) -> None:
         self._client = client
@@ -122,13 +123,15 @@ class ZooKeeperZnodes:
             ) from None
 
     def commit(self, operations: Sequence[Operation]) -> list[int]:
+        parents = {each.path.rpartition("/")[0] for each in operations if isinstance(each, Create)}
+        acls = {parent: inherited(self._calls, parent or "/") for parent in parents}
         transaction = self._client.transaction()
         for each in operations:
             match each:
                 case Check():
                     transaction.check(each.path, each.version)
                 case Create():
-                    transaction.create(each.path, each.data)
+                    transaction.create(each.path, each.data, acl=acls[each.path.rpartition("/")[0]])
                 case Put():
                     transaction.set_data(each.path, each.data, version=each.version)
                 case Delete():

@@ -15,15 +15,20 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from reconciler.app.cli_errors import INTERRUPTED, Problem, explain, one_line
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "apply": ("reconciler.app.cli_apply:apply", "Write the desired state of a job from a YAML or JSON file."),
     "backup": ("reconciler.app.cli_backup:backup", "Write the whole installation into one file."),
+    "completion": ("reconciler.app.cli_completion:completion", "Print the script by which a shell completes commands."),
+    "config": ("reconciler.app.cli_config:group", "Show or check the configuration of a replica."),
     "confirm": ("reconciler.app.cli_request:confirm", "Say that jobs which vanished are to be deleted."),
     "delete": ("reconciler.app.cli_delete:delete", "Remove the desired state of a job; it is then ended."),
     "describe": ("reconciler.app.cli_jobs:describe", "Show everything about one job, first what it waits for."),
@@ -55,8 +60,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 
 EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 usage or configuration, 3 not found, 4 time-out, "
-    "5 ZooKeeper does not answer. Environment: WEIR_ZK, WEIR_ROOT, WEIR_ZK_AUTH_FILE, WEIR_ZK_CA_FILE, NO_COLOR, "
-    "WEIR_DEBUG."
+    "5 ZooKeeper does not answer, 130 interrupted. Environment: WEIR_ZK, WEIR_ROOT, "
+    "WEIR_ZK_AUTH_FILE, WEIR_ZK_CA_FILE, NO_COLOR, WEIR_DEBUG."
 )
 
 
@@ -73,6 +78,14 @@ class WeirGroup(click.Group):
         module, _, attribute = found[0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table: importing every command would make the shell wait."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=line) for name, (_, line) in sorted(COMMANDS.items())]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(item for item in found if item.value.startswith(incomplete)), *options]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

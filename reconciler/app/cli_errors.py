@@ -38,7 +38,7 @@ def explain(error: BaseException) -> Problem:
     if isinstance(error, NoSandbox):
         return Problem(f"{error}; the agent keeps sandboxes for a while only, in its work directory")
     if isinstance(error, ConfigError):
-        return Problem(str(error), USAGE)
+        return Problem(error.lines, USAGE)
     if isinstance(error, Halted):
         return Problem(f"stopped before doing harm: {error}")
     if isinstance(error, SpecInvalid):

@@ -19,14 +19,24 @@ NOBODY_LEADS = "no replica leads, so nothing is acted on; start one: weir run"
 @click.command()
 @click.argument("name", required=False)
 @click.option("-a", "--all", "everything", is_flag=True, help="Also jobs that were deleted and are only remembered.")
+@click.option("-w", "--watch", "watching", is_flag=True, help="Go on and show what changes; end with Ctrl-C.")
 @render_output.output_option("wide")
 @connected
-def get(services: Services, name: str | None, everything: bool, output: str) -> None:
+def get(services: Services, name: str | None, everything: bool, watching: bool, output: str) -> None:
     """List jobs, or show one line of one job.
 
-    With -o json: an array of jobs, or the one that NAME says.
+    With -o json: an array of jobs, or the one that NAME says. With --watch: one document on each line, for each job
+    that has changed.
     """
     with services.store() as store:
+        if watching:
+            from reconciler.app.cli_watch import watch
+
+            def load() -> list[JobView]:
+                return load_views(store) if name is None else [load_view(store, name)]
+
+            watch(services, load, everything or name is not None, output)
+            return
         if name is not None:
             found = [load_view(store, name)]
         else:

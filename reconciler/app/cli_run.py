@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +22,37 @@ if TYPE_CHECKING:
 _VARIABLES = ("WEIR_ZK", "WEIR_MASTER", "WEIR_STORAGE")
 
 
-@click.command()
-@click.option("--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML.")
-@click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK).")
-@click.option("--root", metavar="PATH", help="Root of this installation in ZooKeeper (WEIR_ROOT).  [/weir]")
-@click.option("--master", metavar="URL", help="Mesos master: zk://HOSTS/mesos or HOST:PORT[,...] (WEIR_MASTER).")
-@click.option("--storage", metavar="URI", help="Durable directory that every agent reaches (WEIR_STORAGE).")
-@click.option(
-    "--flink",
-    multiple=True,
-    metavar="VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]",
-    help="A Flink distribution on the agents; repeatable. Replaces those of the configuration.",
+_OPTIONS = (
+    click.option("--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML."),
+    click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK)."),
+    click.option("--root", metavar="PATH", help="Root of this installation in ZooKeeper (WEIR_ROOT).  [/weir]"),
+    click.option("--master", metavar="URL", help="Mesos master: zk://HOSTS/mesos or HOST:PORT[,...] (WEIR_MASTER)."),
+    click.option("--storage", metavar="URI", help="Durable directory that every agent reaches (WEIR_STORAGE)."),
+    click.option(
+        "--flink",
+        multiple=True,
+        metavar="VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]",
+        help="A Flink distribution on the agents; repeatable. Replaces those of the configuration.",
+    ),
+    click.option("--session-timeout", type=float, metavar="SECONDS", help="Of the ZooKeeper session.  [10]"),
+    click.option("--replica", metavar="NAME", help="Name of this replica (WEIR_REPLICA).  [host and pid]"),
+    click.option("--api", metavar="HOST:PORT", help="Where HTTP listens, or off (WEIR_API).  [127.0.0.1:8480]"),
+    click.option("--log-format", type=click.Choice(["console", "json"]), help="WEIR_LOG_FORMAT.  [console]"),
+    click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="WEIR_LOG_LEVEL.  [info]"
+    ),
 )
-@click.option("--session-timeout", type=float, metavar="SECONDS", help="Of the ZooKeeper session.  [10]")
-@click.option("--replica", metavar="NAME", help="Name of this replica (WEIR_REPLICA).  [host and pid]")
-@click.option("--api", metavar="HOST:PORT", help="Where HTTP listens, or off (WEIR_API).  [127.0.0.1:8480]")
-@click.option("--log-format", type=click.Choice(["console", "json"]), help="WEIR_LOG_FORMAT.  [console]")
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="WEIR_LOG_LEVEL.  [info]")
+
+
+def settings_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The flags that set something, on every command that reads the configuration."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command()
+@settings_options
 @click.pass_obj
 def run(services: Services, /, path: Path | None, zk: str | None, root: str | None, **options: Any) -> None:
     """Run one replica of the operator.
@@ -47,9 +61,7 @@ def run(services: Services, /, path: Path | None, zk: str | None, root: str | No
     Settings come from the flags, else the environment, else the configuration file. With none of
     them, a local stack that is up is used for everything.
     """
-    services = replace(services, zk=zk or services.zk, root=root or services.root)
-    flags = gather(services, path, options)
-    loaded = configuration.load(path, flags)
+    loaded = effective(services, path, zk, root, options).config
     hosts, _ = check_hosts(loaded.zookeeper.hosts), check_root(loaded.zookeeper.root)
 
     from reconciler.app import logs, replica
@@ -66,8 +78,12 @@ def run(services: Services, /, path: Path | None, zk: str | None, root: str | No
     process.run()
 
 
-def gather(services: Services, path: Path | None, options: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
-    """The settings that flags give; those of a local stack when nothing at all was said."""
+def effective(
+    services: Services, path: Path | None, zk: str | None, root: str | None, options: Mapping[str, Any]
+) -> configuration.Loaded:
+    """The settings of the flags, else of the environment, else of the file; of a local stack when nothing was said."""
+    hosts = services.zk
+    services = replace(services, zk=zk or services.zk, root=root or services.root)
     flags: dict[tuple[str, str], Any] = {
         ("zookeeper", "hosts"): services.zk,
         ("zookeeper", "root"): services.root,
@@ -82,10 +98,17 @@ def gather(services: Services, path: Path | None, options: Mapping[str, Any]) ->
     if options["flink"]:
         found = [configuration.parse_distribution(text) for text in options["flink"]]
         flags["flink", "distributions"] = dict(found)
-    said = path or options["master"] or options["storage"] or services.zk
+    names = dict(configuration.FLAGS)
+    for variable, value, own in (("WEIR_ZK", services.zk, zk), ("WEIR_ROOT", services.root, root)):
+        # The group of all commands has read the variable already.
+        if own is None and value is not None and os.environ.get(variable) == value:
+            names[configuration.ENVIRONMENT[variable]] = variable
+    said = path or options["master"] or options["storage"] or hosts or zk
     if not said and not any(os.environ.get(variable) for variable in _VARIABLES):
-        flags.update(_of_local_stack(services, distributions=not options["flink"]))
-    return flags
+        local = _of_local_stack(services, distributions=not options["flink"])
+        flags.update(local)
+        names.update(dict.fromkeys(local, "the local stack"))
+    return configuration.load_with_origins(path, flags, names=names)
 
 
 def _of_local_stack(services: Services, *, distributions: bool) -> dict[tuple[str, str], Any]:

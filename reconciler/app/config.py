@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,8 +38,28 @@ ENVIRONMENT = {
 """Environment variables, each with the setting that it overrides."""
 
 
+FLAGS = {
+    ("zookeeper", "hosts"): "--zk",
+    ("zookeeper", "root"): "--root",
+    ("zookeeper", "session_timeout_s"): "--session-timeout",
+    ("mesos", "master"): "--master",
+    ("storage", "uri"): "--storage",
+    ("flink", "distributions"): "--flink",
+    ("replica", "name"): "--replica",
+    ("api", "listen"): "--api",
+    ("log", "format"): "--log-format",
+    ("log", "level"): "--log-level",
+}
+"""Settings that have a flag of `weir run`."""
+DEFAULT = "default"
+
+
 class ConfigError(Exception):
-    """A setting that cannot be used: which one, why, and what to write instead."""
+    """Settings that cannot be used: which, why, and what to write instead; one line for each."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("; ".join(lines))
+        self.lines = lines
 
 
 class _Section(BaseModel):
@@ -189,27 +210,73 @@ def zookeeper(environ: Mapping[str, str] = os.environ) -> ZooKeeper:
     try:
         return ZooKeeper.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ConfigError(f"{names[str(first['loc'][0])]}: {first['msg']}") from None
+        from reconciler.app.config_messages import findings
+
+        found = [each.model_copy(update={"path": names[each.path]}) for each in findings(error.errors(), ZooKeeper)]
+        raise ConfigError(*(each.sentence() for each in found)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and where each setting that was given comes from."""
+
+    config: Config
+    origins: Mapping[str, str]
+    """By dotted path: a flag, a variable or a file. What is not in it is a default."""
+
+    def origin(self, path: str) -> str:
+        """Of one setting; of the section above it when that was given as a whole."""
+        parts = path.split(".")
+        paths = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
+        return next((self.origins[each] for each in paths if each in self.origins), DEFAULT)
 
 
 def load(path: Path | None, flags: Mapping[tuple[str, str], Any], environ: Mapping[str, str] = os.environ) -> Config:
     """The effective configuration. Raises ConfigError with the path of the setting."""
+    return load_with_origins(path, flags, environ).config
+
+
+def load_with_origins(
+    path: Path | None,
+    flags: Mapping[tuple[str, str], Any],
+    environ: Mapping[str, str] = os.environ,
+    names: Mapping[tuple[str, str], str] = FLAGS,
+) -> Loaded:
+    """The same, and where everything comes from; `names` are those of the flags."""
     values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
     if path is not None:
         values = _read(path)
-    for variable, (section, key) in ENVIRONMENT.items():
-        if environ.get(variable):
-            _section(values, section)[key] = environ[variable]
-    for (section, key), value in flags.items():
-        if value is not None:
-            _section(values, section)[key] = value
+        origins = dict.fromkeys(_leaves(values), str(path))
+    given = [(where, environ[variable], variable) for variable, where in ENVIRONMENT.items() if environ.get(variable)]
+    given += [(where, value, names.get(where, "a flag")) for where, value in flags.items() if value is not None]
+    for (section, key), value, origin in given:
+        _section(values, section)[key] = value
+        whole = f"{section}.{key}"
+        origins = {each: said for each, said in origins.items() if not f"{each}.".startswith(f"{whole}.")}
+        origins[whole] = origin
     try:
-        return Config.model_validate(values)
+        return Loaded(Config.model_validate(values), origins)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"configuration: {where}: {first['msg']} (got {first['input']!r:.80})") from None
+        from reconciler.app.config_messages import findings
+
+        found = [(each, _origin(each.path, origins)) for each in findings(error.errors(), Config)]
+        lines = [f"configuration: {each.sentence()}" + (f", from {origin}" if origin else "") for each, origin in found]
+        raise ConfigError(*lines) from None
+
+
+def _origin(path: str, origins: Mapping[str, str]) -> str | None:
+    """Whatever gave the setting, or something in the section."""
+    inner = [said for each, said in origins.items() if f"{each}.".startswith(f"{path}.") or path.startswith(f"{each}.")]
+    return inner[0] if inner else None
+
+
+def _leaves(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}"
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -51,6 +51,11 @@ def _masked(key: str, value: Any, depth: int) -> Any:
     return value
 
 
+def speaks_of_a_secret(name: str) -> bool:
+    """True for the name of a setting whose value is one."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def mask(text: str) -> str:
     """A text without the credentials that stand in it in one of the usual forms."""
     for pattern, put in _IN_TEXT:

@@ -21,7 +21,7 @@ def fails(world: World, error: Exception) -> None:
     ("args", "code", "said"),
     [
         (["gett"], 2, 'there is no command "gett"; did you mean get?'),
-        (["frobnicate"], 2, "there are: apply, backup, confirm"),
+        (["frobnicate"], 2, "there are: apply, backup, completion"),
         (["get", "--frob"], 2, "see: weir get --help"),
         (["get", "-o", "xml"], 2, "'xml' is not one of"),
         (["apply"], 2, "Missing option '-f'"),

@@ -19,7 +19,7 @@ import yaml
 
 from integration.containers.recipes import recipes
 from reconciler.app import config, replica
-from reconciler.app.cli_run import gather, run
+from reconciler.app.cli_run import effective, run
 from reconciler.app.cli_services import Services
 from tests.unit.deploy.marathon_schema import APP
 
@@ -38,7 +38,7 @@ def accepted(arguments: Sequence[str], environ: dict[str, str], monkeypatch: pyt
     assert isinstance(parsed, click.Context)
     options: dict[str, Any] = dict(parsed.params)
     path = options.pop("path")
-    return replica.check(config.load(path, gather(Services(), path, options)))
+    return replica.check(effective(Services(), path, options.pop("zk"), options.pop("root"), options).config)
 
 
 def test_the_example_configuration_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

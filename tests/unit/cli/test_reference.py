@@ -1,0 +1,127 @@
+"""docs/cli.md says what the commands say; completion and watching."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from reconciler.app import cli_reference
+from reconciler.app.cli import COMMANDS
+from tests.unit.cli.conftest import World
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_reference_in_docs_is_current_and_lists_every_command() -> None:
+    written = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+
+    assert written == "\n".join(cli_reference.write()) + "\n", (
+        "run: python -m reconciler.app.cli_reference > docs/cli.md"
+    )
+    for command in COMMANDS:
+        assert f"\n## weir {command}\n" in written
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_command_has_help_that_begins_with_its_line_in_the_list(world: World, command: str) -> None:
+    result = world.weir(command, "--help")
+
+    assert result.exit_code == 0
+    assert "Usage: weir" in result.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_a_script_of_its_own(world: World, shell: str) -> None:
+    result = world.weir("completion", shell)
+
+    assert result.exit_code == 0
+    assert f"_WEIR_COMPLETE={shell}_complete" in result.stdout
+    assert world.opened == []
+
+
+def test_commands_are_completed_without_loading_them(world: World) -> None:
+    def completed(words: str, number: int) -> list[str]:
+        env = {"_WEIR_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(number)}
+        return [line.partition(",")[2] for line in world.weir(env=env).stdout.split()]
+
+    assert completed("weir res", 1) == ["restart", "restore", "restore-from", "resume"]
+    assert "--watch" in completed("weir get --w", 2)
+    assert completed("weir get -o ", 3) == ["table", "wide", "json", "yaml"]
+
+
+def test_another_shell_is_refused_with_those_that_there_are(world: World) -> None:
+    result = world.weir("completion", "tcsh")
+
+    assert result.exit_code == 2
+    assert "'bash', 'zsh', 'fish'" in result.stderr
+
+
+def interrupted(world: World, changes: dict[int, object]) -> None:
+    def happens(sleeps: int) -> None:
+        change = changes.get(sleeps)
+        if callable(change):
+            change()
+        if sleeps > max(changes, default=0) + 2:
+            raise KeyboardInterrupt
+
+    world.on_sleep = happens
+
+
+def test_watch_prints_in_a_pipe_each_job_that_changed_and_nothing_else(world: World) -> None:
+    world.put()
+    world.put("orders")
+    world.says()
+    world.says("orders")
+    interrupted(
+        world,
+        {
+            1: lambda: world.says(time="2027-01-15T08:00:01Z"),
+            2: lambda: world.says("orders", lifecycle="UPGRADING", why="stopping"),
+            3: lambda: world.put("payments"),
+        },
+    )
+
+    result = world.weir("get", "--watch")
+
+    lines = [line.split()[:2] for line in result.stdout.splitlines()]
+    assert lines == [
+        ["NAME", "LIFECYCLE"],
+        ["even-ids", "STABLE"],
+        ["orders", "STABLE"],
+        ["orders", "UPGRADING"],
+        ["payments", "-"],
+    ]
+    assert result.exit_code == 130
+
+
+def test_watch_of_one_job_as_json_is_a_document_on_each_line(world: World) -> None:
+    world.put()
+    world.says()
+    interrupted(world, {1: lambda: world.says(lifecycle="FAILED", why="gave up")})
+
+    result = world.weir("get", "even-ids", "--watch", "-o", "json")
+
+    assert [json.loads(line)["status"]["lifecycle"] for line in result.stdout.splitlines()] == ["STABLE", "FAILED"]
+
+
+def test_watch_shows_a_job_as_it_was_deleted_and_one_that_was_forgotten(world: World) -> None:
+    world.put()
+    world.says()
+
+    def deleted() -> None:
+        world.store.delete_job("even-ids")
+        world.says(lifecycle="DELETED", why="deleted")
+
+    interrupted(world, {1: deleted, 3: lambda: world.put("new"), 4: lambda: world.store.delete_job("new")})
+
+    result = world.weir("get", "-w")
+
+    assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [
+        ["even-ids", "STABLE"], ["even-ids", "DELETED"], ["new", "-"], ["new", "gone"],
+    ]  # fmt: skip
+
+
+def test_watch_of_a_job_that_does_not_exist_is_refused_at_once(world: World) -> None:
+    assert world.weir("get", "nothing", "--watch").exit_code == 3
