@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -25,6 +28,10 @@ class Suite:
 
     budget_min: float
     commands: tuple[tuple[str, ...], ...]
+    beside: tuple[tuple[str, ...], ...] = ()
+    """Run at the same time as `commands`, one after the other: what mostly waits leaves a core to others."""
+    alone: tuple[tuple[str, ...], ...] = ()
+    """Run after both, with the machine to themselves: faults that are injected by time."""
     left_out_by: str = ""
     """An environment variable that a person may set to 1 where this suite cannot run."""
 
@@ -38,10 +45,10 @@ def _real(*args: str) -> tuple[str, ...]:
     return _pytest("--reruns", "1", "-rR", *args)
 
 
-def _each_directory(path: str) -> tuple[tuple[str, ...], ...]:
+def _each_directory(path: str, *, but: tuple[str, ...] = ()) -> tuple[tuple[str, ...], ...]:
     """One run for each: what a directory's tests share (a stack, replicas, running jobs) ends with them."""
     found = {test.parent for test in (ROOT / path).glob("*/test_*.py")}
-    return tuple(_real(str(each.relative_to(ROOT))) for each in sorted(found))
+    return tuple(_real(str(each.relative_to(ROOT))) for each in sorted(found) if each.name not in but)
 
 
 SUITES = {
@@ -64,7 +71,12 @@ SUITES = {
     "unit": Suite(2, (_pytest("tests/unit"),)),
     "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--quick"),)),
     "contract": Suite(6, (_real("tests/contract"),)),
-    "stack": Suite(24, _each_directory("tests/integration")),
+    "stack": Suite(
+        24,
+        (_real("tests/integration/jobs"),),
+        beside=_each_directory("tests/integration", but=("jobs", "ha")),
+        alone=(_real("tests/integration/ha"),),
+    ),
     "containers": Suite(
         9,
         (
@@ -87,9 +99,37 @@ def run(name: str) -> tuple[bool, float]:
     if os.environ.get(SUITES[name].left_out_by) == "1":
         print(f"{name}: left out, because {SUITES[name].left_out_by}=1 is set")
         return True, 0.0
-    codes = [subprocess.run(command, cwd=ROOT, check=False).returncode for command in SUITES[name].commands]
-    passed = not any(codes)
-    return passed, (time.monotonic() - start) / 60
+    suite = SUITES[name]
+    if suite.beside:
+        with ThreadPoolExecutor(2) as pool:
+            codes = [*pool.map(_one_after_the_other, (suite.commands, suite.beside))]
+    else:
+        codes = [_call(command) for command in suite.commands]
+    codes += [_call(command) for command in suite.alone]
+    return not any(codes), (time.monotonic() - start) / 60
+
+
+def _call(command: tuple[str, ...]) -> int:
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _one_after_the_other(commands: tuple[tuple[str, ...], ...]) -> int:
+    """Each with its output in one piece, because others print at the same time; 0 if all passed."""
+    worst = 0
+    for command in commands:
+        print(f"--- {command[-1]} begins", flush=True)
+        with tempfile.TemporaryFile() as output:
+            begun = time.monotonic()
+            code = subprocess.run(command, cwd=ROOT, check=False, stdout=output, stderr=subprocess.STDOUT).returncode
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+        with _PRINTING:
+            print(f"\n--- {command[-1]}: {(time.monotonic() - begun) / 60:.1f} minutes\n{text}", flush=True)
+        worst = worst or code
+    return worst
+
+
+_PRINTING = Lock()
 
 
 def main(names: list[str]) -> int:
