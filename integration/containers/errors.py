@@ -13,22 +13,11 @@ Each says what was refused, why, and what to do next.
 
 from __future__ import annotations
 
+from integration.errors import Told
 
-class ContainersError(Exception):
-    """Base of all errors that somebody who writes a suite can act on.
 
-    ``what`` was refused, ``why``, and ``next`` is the command to run or the thing to change.
-    """
-
-    def __init__(self, what: str, why: str, next: str = "") -> None:  # noqa: A002 - the field's natural name
-        super().__init__(what, why, next)
-        self.what = what
-        self.why = why
-        self.next = next
-
-    def __str__(self) -> str:
-        text = f"{self.what}: {self.why}"
-        return f"{text}; {self.next}" if self.next else text
+class ContainersError(Told):
+    """Base of all errors that somebody who writes a suite can act on."""
 
 
 class EngineUnavailable(ContainersError):

@@ -9,7 +9,6 @@ with WeirStack(replicas=3, agents=2) as weir:
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import tempfile
@@ -23,6 +22,7 @@ import httpx
 import structlog
 from docker.errors import APIError
 
+from integration import toml
 from integration.containers import cleanup, cluster
 from integration.containers.control import MemberControl
 from integration.containers.engine import connect
@@ -231,11 +231,7 @@ class WeirStack(MemberControl):
             },
             "jobs": {"lost_grace_s": 2.0},
         }
-        lines = []
-        for section in {**settings, **self._settings}:
-            values = {**settings.get(section, {}), **self._settings.get(section, {})}
-            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
-        return "\n".join(lines)
+        return toml.document(settings, self._settings)
 
     # --- what there is ------------------------------------------------------------------------------------
 

@@ -44,32 +44,18 @@ class FakeFlink(FakeWorld):
     # the port
 
     def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
-        if now > self.now:
-            self.advance(now)
-        cluster = self.clusters.get(target.cluster_id)
-        leader_url = None if self.zookeeper_down or cluster is None else cluster.leader_url
-        try:
-            serving = self._serving(target)
-        except (FlinkUnreachable, FlinkRefused) as error:
-            return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error))
-        if serving.leader is None:
-            return FlinkObservation(now, reachable=True, leader_url=leader_url, error="HTTP 503: leader election")
+        serving, leader_url = self._asked(target, now)
+        if isinstance(serving, FlinkObservation):
+            return serving
         found = serving.members.get(target.job_id) if target.shared else serving
         if found is None or found.job is None:
             return FlinkObservation(now, reachable=True, leader_url=leader_url)
         return self._observation(found, found.job, target, triggers, leader_url)
 
     def observe_session(self, target: FlinkTarget, now: float) -> FlinkObservation:
-        if now > self.now:
-            self.advance(now)
-        cluster = self.clusters.get(target.cluster_id)
-        leader_url = None if self.zookeeper_down or cluster is None else cluster.leader_url
-        try:
-            serving = self._serving(target)
-        except (FlinkUnreachable, FlinkRefused) as error:
-            return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error))
-        if serving.leader is None:
-            return FlinkObservation(now, reachable=True, leader_url=leader_url, error="HTTP 503: leader election")
+        serving, leader_url = self._asked(target, now)
+        if isinstance(serving, FlinkObservation):
+            return serving
         registered = serving.registered(self.now, self.timing)
         busy = {tm.task_id for job in serving.jobs() if job.active for tm in self._used(job)}
         return FlinkObservation(
@@ -79,6 +65,21 @@ class FakeFlink(FakeWorld):
             task_managers=frozenset(tm.task_id for tm in registered),
             busy_task_managers=frozenset(busy),
         )
+
+    def _asked(self, target: FlinkTarget, now: float) -> tuple[Cluster | FlinkObservation, str | None]:
+        """The cluster whose JobManager answers and leads, or what is seen instead; and who leads by ZooKeeper."""
+        if now > self.now:
+            self.advance(now)
+        cluster = self.clusters.get(target.cluster_id)
+        leader_url = None if self.zookeeper_down or cluster is None else cluster.leader_url
+        try:
+            serving = self._serving(target)
+        except (FlinkUnreachable, FlinkRefused) as error:
+            return FlinkObservation(now, reachable=False, leader_url=leader_url, error=str(error)), leader_url
+        if serving.leader is None:
+            electing = "HTTP 503: leader election"
+            return FlinkObservation(now, reachable=True, leader_url=leader_url, error=electing), leader_url
+        return serving, leader_url
 
     def submit(self, target: FlinkTarget, submission: JobSubmission) -> None:
         cluster, key = self._serving(target), (target.cluster_id, target.job_id)

@@ -17,23 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from integration.errors import Told
 
-class LocalStackError(Exception):
-    """Base of all errors that a person using the local stack can act on.
 
-    ``what`` was refused, ``why``, and ``next`` is the command to run or the thing to change; it may be
-    empty when there is nothing to do but to read the log that ``why`` names.
-    """
-
-    def __init__(self, what: str, why: str, next: str = "") -> None:  # noqa: A002 - the field's natural name
-        super().__init__(what, why, next)
-        self.what = what
-        self.why = why
-        self.next = next
-
-    def __str__(self) -> str:
-        text = f"{self.what}: {self.why}"
-        return f"{text}; {self.next}" if self.next else text
+class LocalStackError(Told):
+    """Base of all errors that a person using the local stack can act on."""
 
     def to_wire(self) -> dict[str, str]:
         """The error as JSON for the supervisor's socket."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 from kazoo.client import KazooClient
 
+from integration import toml
 from integration.local.flink_dist import DEFAULT_SERIES, FlinkDistribution
 from integration.local.packages import find_java
 from integration.local.services import last_line
@@ -122,11 +123,7 @@ class Installation:
             # An unreachable host is given this long to come back before its tasks are replaced elsewhere.
             "jobs": {"lost_grace_s": 2.0},
         }
-        lines = []
-        for section in {**settings, **self._settings}:
-            values = {**settings.get(section, {}), **self._settings.get(section, {})}
-            lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""]
-        return "\n".join(lines)
+        return toml.document(settings, self._settings)
 
     # what is stored
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,17 @@ class World:
         made.wanted["job"]["args"] = [*io, "--mood", str(made.mood), *more]
         return made
 
+    @contextmanager
+    def running(self, job: Job) -> Iterator[Job]:
+        """The job, applied and seen to make progress; gone afterwards."""
+        job.put()
+        try:
+            job.runs(1)
+            job.progresses()
+            yield job
+        finally:
+            self.remove(job)
+
     def remove(self, *jobs: Job) -> None:
         """End what tests left of these, in whatever state; says all that is known about them before.
 
@@ -275,6 +287,7 @@ def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPa
             poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)
             yield made
         finally:
+            made.remove(*made.jobs)
             poll("its tasks have ended", lambda: not installation.live_tasks(), WAIT_S)
             installation.stop()
 

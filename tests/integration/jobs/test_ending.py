@@ -27,14 +27,8 @@ Job = Any
 @pytest.fixture(scope="module")
 def job(world: World) -> Iterator[Job]:
     """One job for both; the tests run in this order."""
-    made = world.jar_evens("endings")
-    made.put()
-    try:
-        made.runs(1)
-        made.progresses()
+    with world.running(world.jar_evens("endings")) as made:
         yield made
-    finally:
-        world.remove(made)
 
 
 def test_f62_a_checkpoint_that_completes_after_the_decision_is_the_one_that_is_restored(job: Job) -> None:

@@ -40,13 +40,8 @@ BY_FLINK = {
 def shared(world: World) -> Iterator[Job]:
     made = world.faulty("life", flinkConfiguration=BY_FLINK, restart=QUICK)
     made.behave("well")
-    made.put()
-    try:
-        made.runs(1)
-        made.progresses()
+    with world.running(made):
         yield made
-    finally:
-        world.remove(made)
 
 
 @pytest.fixture

@@ -116,10 +116,6 @@ def world(stack: LocalStack, bucket: Bucket, tmp_path_factory: pytest.TempPathFa
             poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)
             yield made
         finally:
-            for job in made.jobs:
-                job.feeder.finish()
-                if installation.exists(f"{ROOT}/jobs/{job.name}"):
-                    job.put(onDelete="cancel")
-                    installation.delete(job.name)
+            made.remove(*made.jobs)
             poll("its tasks have ended", lambda: not installation.live_tasks(), WAIT_S)
             installation.stop()

@@ -24,14 +24,8 @@ Bucket = Any
 @pytest.fixture(scope="module")
 def job(world: World) -> Iterator[Job]:
     """One job for all tests, which run in this order."""
-    made = world.jar_evens("on-s3")
-    made.put()
-    try:
-        made.runs(1)
-        made.progresses()
+    with world.running(world.jar_evens("on-s3")) as made:
         yield made
-    finally:
-        made.say()
 
 
 def test_a_job_manager_that_is_killed_goes_on_from_its_ha_data_in_the_bucket(job: Job, bucket: Bucket) -> None:

@@ -218,6 +218,34 @@ class Scenario:
         assert self.record.generation is not None
         return self.record.generation
 
+    @property
+    def restored_from(self) -> str | None:
+        """The path of what the current generation starts from."""
+        return self.generation.restore.path if self.generation.restore is not None else None
+
+    @property
+    def blocked(self) -> str | None:
+        assert self.record is not None
+        return self.record.blocked
+
+    @property
+    def trigger(self) -> str:
+        """The trigger id of the stop with a savepoint that ends the current generation."""
+        ending = self.generation.ending
+        assert ending is not None
+        assert ending.trigger_id is not None
+        return ending.trigger_id
+
+    def lose_state(self) -> None:
+        """Its JobManager dies, and with it everything that was stored is gone: RESTORE_BLOCKED."""
+        self.mesos(self.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+        for _ in range(2):
+            self.settle()
+            self.found(ha_metadata=False)
+            self.settle()
+            self.bury_killed()
+        assert self.blocked == "RESTORE_BLOCKED"
+
     def of(self, role: Role, number: int | None = None) -> list[Task]:
         assert self.record is not None
         wanted = number if number is not None else self.generation.number

@@ -24,13 +24,6 @@ def upgrading(**changes: object) -> Scenario:
     return job
 
 
-def trigger_of(job: Scenario) -> str:
-    ending = job.generation.ending
-    assert ending is not None
-    assert ending.trigger_id is not None
-    return ending.trigger_id
-
-
 def test_f38_until_flink_shows_it_the_same_savepoint_is_asked_for_again_and_again() -> None:
     job = Scenario()
     job.bring_up()
@@ -69,12 +62,11 @@ def unknown() -> Operation:
 def test_f41_the_path_in_a_failed_stop_is_used_although_no_listing_shows_it() -> None:
     job = upgrading()
     failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "StopWithSavepointStoppingException", 11)
-    job.answer(JobState.FAILED, operations={trigger_of(job): failed})
+    job.answer(JobState.FAILED, operations={job.trigger: failed})
     job.settle()
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f42_a_savepoint_is_on_record_in_the_very_decision_that_kills_what_made_it() -> None:
@@ -87,8 +79,7 @@ def test_f42_a_savepoint_is_on_record_in_the_very_decision_that_kills_what_made_
             killed = True
             assert decision.record is not None
             assert "file:///srv/sp-1" in [snapshot.path for snapshot in decision.record.snapshots]
-            assert job.generation.restore is not None
-            assert job.generation.restore.path == "file:///srv/sp-1"
+            assert job.restored_from == "file:///srv/sp-1"
     assert killed
 
 
@@ -99,15 +90,14 @@ def test_f43_a_restore_point_that_is_missing_blocks_at_the_end_of_a_generation_t
     job.settle()
     job.found(savepoints=((12, "file:///srv/sp-1"),), missing=("file:///srv/sp-1",))
     decision = job.settle()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
     assert job.generation.number == 1
     assert decision.wanted() == ()
 
 
 def test_f44_after_a_stop_that_failed_the_job_ran_on_and_its_checkpoint_is_the_newest() -> None:
     job = upgrading()
-    first = trigger_of(job)
+    first = job.trigger
     failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "the stop failed", 11)
     job.answer(JobState.RUNNING, completed_checkpoints=9, operations={first: failed})
     job.settle()
@@ -118,8 +108,7 @@ def test_f44_after_a_stop_that_failed_the_job_ran_on_and_its_checkpoint_is_the_n
     job.found(ha_metadata=True, checkpoint_path="file:///srv/chk-30", checkpoint_id=30)
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-30"
+    assert job.restored_from == "file:///srv/chk-30"
 
 
 def test_f45_last_state_without_metadata_and_checkpoints_blocks_and_says_how_to_go_on() -> None:
@@ -231,8 +220,7 @@ def test_f62_what_was_read_before_the_death_is_not_believed() -> None:
     assert len(effects(job.settle(), FindRestorePoint)) == 1
     job.found(ha_metadata=True, checkpoint_path="file:///srv/chk-17", checkpoint_id=17)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-17"
+    assert job.restored_from == "file:///srv/chk-17"
 
 
 def test_f63_the_directory_of_the_stop_is_listed_when_its_jobmanager_is_dead() -> None:
@@ -245,8 +233,7 @@ def test_f63_the_directory_of_the_stop_is_listed_when_its_jobmanager_is_dead() -
     assert look.trigger_directories == (ending.directory,)
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9, savepoints=((10, "file:///srv/sp-1"),))
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f63_the_directory_of_a_savepoint_by_hand_is_listed_too() -> None:
@@ -280,5 +267,4 @@ def test_f63_a_savepoint_by_hand_is_looked_for_beside_the_one_of_the_stop() -> N
     (found,) = [snapshot for snapshot in job.record.snapshots if snapshot.path.startswith(asked)]
     assert asked.endswith(found.trigger_id or "?")
     assert not stop.endswith(found.trigger_id or "?")
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-9"
+    assert job.restored_from == "file:///srv/chk-9"

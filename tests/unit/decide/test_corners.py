@@ -56,8 +56,7 @@ def test_a_spec_that_fails_again_and_again_is_rolled_back_as_well() -> None:
         fails(job)
     assert job.now - started <= 360
     assert job.generation.spec.env == {}
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_a_spec_whose_restarts_are_used_up_is_rolled_back_in_time() -> None:
@@ -163,8 +162,7 @@ def test_s2_a_cancel_that_was_begun_for_stateless_keeps_the_state_if_nobody_want
     assert len(effects(job.settle(), FindRestorePoint)) == 1
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-9"
+    assert job.restored_from == "file:///srv/chk-9"
 
 
 def test_s2_an_unreachable_jobmanager_is_not_replaced_without_its_ha_metadata() -> None:

@@ -21,8 +21,7 @@ def test_an_upgrade_stops_with_a_savepoint_and_starts_from_it() -> None:
     job.stopped("file:///srv/sp-1")
     decision = job.step()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
     assert job.generation.spec.job.parallelism == 2
     assert {task.generation for task in decision.wanted()} == {2}
     assert len(effects(decision, KillTask)) == 2
@@ -110,8 +109,7 @@ def test_a_stop_whose_jobmanager_dies_goes_on_from_the_newest_state() -> None:
     job.found(ha_metadata=True, checkpoint_path="chk-11", checkpoint_id=11, savepoints=((12, "file:///srv/sp-1"),))
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_a_job_that_cannot_run_is_upgraded_from_its_checkpoints() -> None:
@@ -155,8 +153,7 @@ def test_suspend_keeps_the_state_and_resume_starts_from_it() -> None:
     job.edit(spec())
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f56_a_failed_job_restarts_from_its_newest_state_after_the_back_off() -> None:
@@ -167,8 +164,7 @@ def test_f56_a_failed_job_restarts_from_its_newest_state_after_the_back_off() ->
     job.found(ha_metadata=False, checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
     decision = job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-9"
+    assert job.restored_from == "file:///srv/chk-9"
     assert all(task.not_before > job.now for task in decision.wanted())
 
 

@@ -23,16 +23,7 @@ def running(**changes: object) -> Scenario:
 def blocked_restore() -> Scenario:
     """The JobManager is dead and its checkpoints are gone."""
     job = running()
-    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
-    job.settle()
-    job.found(ha_metadata=False)
-    job.settle()
-    job.bury_killed()
-    job.settle()
-    job.found(ha_metadata=False)
-    job.settle()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    job.lose_state()
     return job
 
 
@@ -210,8 +201,7 @@ def test_s1_a_fenced_generation_is_followed_by_the_next_and_its_tasks_are_killed
     job.found(ha_metadata=True, checkpoint_id=9, checkpoint_path="chk-9")
     decision = job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "chk-9"
+    assert job.restored_from == "chk-9"
     assert job.record is not None
     assert [(force.generation, force.by) for force in job.record.fenced] == [(1, "ann")]
     assert "FENCED" in job.events
@@ -279,8 +269,7 @@ def test_f28_a_record_from_an_old_backup_goes_on_when_the_unknown_generation_is_
     job.found(ha_metadata=True, checkpoint_id=70, checkpoint_path="chk-70")
     job.settle()
     assert job.generation.number == 5
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "chk-70"
+    assert job.restored_from == "chk-70"
 
 
 def test_s2_an_unknown_generation_whose_state_is_not_found_never_starts_from_what_is_older() -> None:
@@ -308,22 +297,12 @@ def test_s2_restore_from_the_latest_takes_the_newest_that_is_there() -> None:
     job.run_tasks()
     job.answer(JobState.RUNNING, completed_checkpoints=1, latest_checkpoint_id=20, latest_checkpoint_path="chk-20")
     job.settle()
-    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
-    job.settle()
-    job.found(ha_metadata=False)
-    job.settle()
-    job.bury_killed()
-    job.settle()
-    job.found(ha_metadata=False)
-    job.settle()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    job.lose_state()
     job.ask("restore-from", latest=True)
     job.found(ha_metadata=False)
     job.settle()
     assert job.generation.number == 3
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
     assert job.record.blocked is None
 
 
@@ -353,8 +332,7 @@ def test_a_running_job_is_restarted_from_the_state_that_a_person_names() -> None
     job.bury_killed()
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///old/sp"
+    assert job.restored_from == "file:///old/sp"
 
 
 def test_a_running_job_is_not_stopped_for_a_state_that_is_not_there() -> None:
@@ -389,8 +367,7 @@ def test_a_suspended_job_resumes_from_the_state_that_a_person_names() -> None:
     job.ask("restore-from", latest=True)
     job.edit(spec())
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 # Rollback
@@ -419,8 +396,7 @@ def test_a_rollback_runs_the_last_stable_spec_until_the_desired_one_changes() ->
     job.settle()
     assert job.generation.number == 3
     assert job.generation.spec.env == {}
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-2"
+    assert job.restored_from == "file:///srv/sp-2"
     job.edit(spec(env={"A": "2"}))
     job.settle()
     assert job.generation.ending is not None
@@ -545,14 +521,12 @@ def test_s2_f43_an_older_savepoint_does_not_stand_in_for_a_checkpoint_that_is_mi
     job.settle()
     job.found(ha_metadata=True, checkpoint_lost=True)
     job.settle()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
     job.ask("restore-from", latest=True)
     job.found(ha_metadata=True, checkpoint_lost=True)
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-old"
+    assert job.restored_from == "file:///srv/sp-old"
 
 
 def test_a_job_whose_jobmanager_is_dead_already_starts_at_once_from_what_is_named() -> None:

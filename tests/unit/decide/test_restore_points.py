@@ -18,8 +18,7 @@ def test_without_ha_metadata_the_next_generation_takes_the_newest_checkpoint() -
     job.found(ha_metadata=False, checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-9"
+    assert job.restored_from == "file:///srv/chk-9"
 
 
 def test_f54_zookeeper_that_does_not_answer_is_not_missing_metadata() -> None:
@@ -59,8 +58,7 @@ def test_f62_last_state_takes_the_checkpoint_that_is_newest_after_the_death() ->
     assert len(effects(job.settle(), FindRestorePoint)) == 1
     job.found(ha_metadata=True, checkpoint_path="file:///srv/chk-17", checkpoint_id=17)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-17"
+    assert job.restored_from == "file:///srv/chk-17"
 
 
 def test_f41_a_stop_that_failed_after_its_savepoint_uses_that_savepoint() -> None:
@@ -68,17 +66,13 @@ def test_f41_a_stop_that_failed_after_its_savepoint_uses_that_savepoint() -> Non
     job.bring_up()
     job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
-    ending = job.generation.ending
-    assert ending is not None
-    assert ending.trigger_id is not None
     failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "StopWithSavepointStoppingException")
-    job.answer(JobState.FAILED, operations={ending.trigger_id: failed})
+    job.answer(JobState.FAILED, operations={job.trigger: failed})
     job.settle()
     job.found(ha_metadata=False, checkpoint_path="chk-9", checkpoint_id=9, savepoints=((11, "file:///srv/sp-1"),))
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f41_the_path_that_a_failed_stop_names_is_used_without_listing() -> None:
@@ -86,16 +80,12 @@ def test_f41_the_path_that_a_failed_stop_names_is_used_without_listing() -> None
     job.bring_up()
     job.edit(spec(restartNonce=1))
     job.settle()
-    ending = job.generation.ending
-    assert ending is not None
-    assert ending.trigger_id is not None
     failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "StopWithSavepointStoppingException")
-    job.answer(JobState.FAILED, latest_checkpoint_id=9, operations={ending.trigger_id: failed})
+    job.answer(JobState.FAILED, latest_checkpoint_id=9, operations={job.trigger: failed})
     job.settle()
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f44_a_checkpoint_newer_than_the_savepoint_wins() -> None:
@@ -103,16 +93,12 @@ def test_f44_a_checkpoint_newer_than_the_savepoint_wins() -> None:
     job.bring_up()
     job.edit(spec(restartNonce=1, job={"parallelism": 2}))
     job.settle()
-    ending = job.generation.ending
-    assert ending is not None
-    assert ending.trigger_id is not None
     failed = Operation(OperationState.FAILED, "file:///srv/sp-1", "the stop failed")
-    job.answer(JobState.FAILED, operations={ending.trigger_id: failed})
+    job.answer(JobState.FAILED, operations={job.trigger: failed})
     job.settle()
     job.found(checkpoint_path="file:///srv/chk-30", checkpoint_id=30, savepoints=((11, "file:///srv/sp-1"),))
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-30"
+    assert job.restored_from == "file:///srv/chk-30"
 
 
 def test_f43_a_missing_savepoint_blocks_and_putting_it_back_goes_on() -> None:
@@ -129,16 +115,14 @@ def test_f43_a_missing_savepoint_blocks_and_putting_it_back_goes_on() -> None:
     job.settle()
     job.found(missing=("file:///srv/sp-1",))
     assert [task.role for task in job.settle().wanted()] == []
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
     assert "file:///srv/sp-1" in job.record.blocked_why
     job.bury_killed()
     job.settle()
     job.found()
     job.settle()
     assert job.record.blocked is None
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def lost_state() -> Scenario:
@@ -148,8 +132,7 @@ def lost_state() -> Scenario:
     job.settle()
     job.found(ha_metadata=False)
     job.settle()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
     return job
 
 
@@ -160,8 +143,7 @@ def test_a_person_may_say_where_to_start_from_when_the_newest_state_is_lost() ->
     job.found(ha_metadata=False)
     job.settle()
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/rescued"
+    assert job.restored_from == "file:///srv/rescued"
 
 
 def test_a_person_may_say_to_start_empty_when_the_newest_state_is_lost() -> None:
@@ -181,8 +163,7 @@ def test_an_initial_savepoint_path_that_is_edited_later_does_not_rewind_a_job_wh
     job.settle()
     job.stopped("file:///srv/sp-1")
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_f43_a_missing_savepoint_blocks_the_next_generation() -> None:
@@ -195,8 +176,7 @@ def test_f43_a_missing_savepoint_blocks_the_next_generation() -> None:
     job.found(checkpoint_path="file:///srv/chk-9", checkpoint_id=9, missing=("file:///srv/chk-9",))
     job.settle()
     assert job.generation.number == 1
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
 
 
 def test_f63_the_directory_of_the_trigger_is_looked_into() -> None:

@@ -256,8 +256,7 @@ def test_a_spec_that_does_not_become_stable_is_rolled_back_to_the_last_stable_on
     job.settle()
     assert job.generation.number == 3
     assert job.generation.spec.env == {}
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
     job.place()
     job.run_tasks()
     running(job)
@@ -279,8 +278,7 @@ def test_a_rollback_takes_the_newest_state_of_the_failed_generation() -> None:
     job.settle()
     job.found(checkpoint_path="file:///srv/chk-40", checkpoint_id=40)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/chk-40"
+    assert job.restored_from == "file:///srv/chk-40"
 
 
 def test_a_newer_spec_breaks_out_of_a_rollback() -> None:
@@ -344,6 +342,5 @@ def test_checkpoints_of_earlier_generations_go_once_nothing_refers_to_them() -> 
         job.run_tasks()
         running(job)
         disposed |= {effect.path for effect in effects(job.settle(), DisposeSavepoint)}
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/3/chk-9"
+    assert job.restored_from == "file:///srv/3/chk-9"
     assert disposed == {"file:///srv/1/chk-9", "file:///srv/2/chk-9"}

@@ -215,8 +215,7 @@ def test_s1_what_rest_says_of_an_end_counts_only_when_it_is_stored() -> None:
     job.settle()
 
     assert job.generation.number == 2
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_s1_a_job_whose_end_was_lost_with_its_job_manager_is_stopped_again() -> None:
@@ -276,8 +275,7 @@ def test_last_state_cancels_the_job_and_starts_from_its_checkpoint() -> None:
     job.step()
     job.found(terminal="CANCELED", checkpoint_path="file:/c/chk-9", checkpoint_id=9)
     job.settle()
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:/c/chk-9"
+    assert job.restored_from == "file:/c/chk-9"
 
 
 @pytest.mark.parametrize(
@@ -427,8 +425,7 @@ def test_a_job_ends_its_generation_when_its_session_is_upgraded_and_follows_it()
 
     assert job.generation.number == 2
     assert job.generation.session == SessionRef("shared", UID, 2, "2.2")
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 def test_a_stop_that_fails_while_its_session_is_upgraded_is_tried_again_with_another_trigger() -> None:
@@ -458,8 +455,7 @@ def test_an_application_moves_into_a_session_with_its_state() -> None:
 
     assert job.generation.number == 2
     assert job.generation.session is not None
-    assert job.generation.restore is not None
-    assert job.generation.restore.path == "file:///srv/sp-1"
+    assert job.restored_from == "file:///srv/sp-1"
 
 
 # Whatever happens

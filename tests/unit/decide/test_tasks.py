@@ -213,8 +213,7 @@ def test_s2_f43_no_jobmanager_is_relaunched_on_ha_metadata_whose_checkpoint_is_g
     job.settle()
     job.found(ha_metadata=True, checkpoint_lost=True)
     assert job.settle().wanted() == ()
-    assert job.record is not None
-    assert job.record.blocked == "RESTORE_BLOCKED"
+    assert job.blocked == "RESTORE_BLOCKED"
 
 
 def test_f34_a_kill_is_repeated_until_the_task_is_dead() -> None:
