@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from reconciler import decide_ending, decide_restore, decide_tasks
 from reconciler.diff import DiffClass, diff_class
-from reconciler.model import ids
+from reconciler.model import ids, uris
 from reconciler.model.control import Action, ControlRequest
 from reconciler.model.observation import PATHS_ONLY, JobState, RestoreView
 from reconciler.model.record import (
@@ -195,6 +195,9 @@ def _restore_from(turn: Turn, request: ControlRequest) -> str:
     args, record = request.args, turn.record
     if record.lifecycle is Lifecycle.DELETING or turn.deletion_wanted:
         raise Refused("the job is being deleted")
+    why = uris.refusal(args.path, turn.policy.allowed_state) if args.path else None
+    if why is not None:
+        raise Refused(f"{_named(RestoreFrom.PATH, args.path)[:200]} is refused: {why} (jobs.allowed_savepoints)")
     if args.path is not None:
         _require_there(turn, args.path)
     origin = RestoreFrom.EMPTY if args.empty else RestoreFrom.LATEST if args.latest else RestoreFrom.PATH

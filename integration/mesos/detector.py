@@ -93,6 +93,11 @@ def parse_zk_url(url: str) -> ZkUrl:
 def parse_masters(text: str) -> tuple[str, ...]:
     """A list of `host[:port]`, port 5050 by default; a scheme `http://` is allowed and dropped."""
     parts = [part.strip().removeprefix("http://").rstrip("/") for part in text.split(",")]
+    if any(part.startswith("https://") for part in parts):
+        raise MasterAddressError(
+            f"the master address {text.rpartition('@')[2]!r} is refused because Weir speaks plain HTTP with masters; "
+            f"keep masters and replicas in one network, or end TLS beside each replica and name that as host:port"
+        )
     if any("://" in part for part in parts):
         raise MasterAddressError(
             f"the master address {text.rpartition('@')[2]!r} is refused because its scheme is unknown; "

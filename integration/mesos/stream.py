@@ -47,10 +47,17 @@ class Stream(Connection):  # type: ignore[misc]
     """The event stream; says why it ended."""
 
     why = "the stream ended"
+    denied = False
+    """The master knows who asks, or does not, and wants nothing of it; only a person can change that."""
 
     def read(self) -> bool:
-        if super().read():
-            return True
+        try:
+            if super().read():
+                return True
+        except RuntimeError:
+            if not self._denied():
+                raise
+            return False
         parser = self._parser
         status = parser.get_status_code() if parser.is_headers_complete() else 200
         if status == 503:
@@ -60,6 +67,18 @@ class Stream(Connection):  # type: ignore[misc]
         else:
             self.why = f"the master at {self.addr[0]}:{self.addr[1]} closed the connection"
         return False
+
+    def _denied(self) -> bool:
+        """401 and 403 of SUBSCRIBE (Mesos docs, "Authentication", "HTTP Frameworks")."""
+        status = self._parser.get_status_code()
+        if status not in (401, 403):
+            return False
+        self.denied = True
+        self.why = (
+            f"the master at {self.addr[0]}:{self.addr[1]} refuses the framework's credentials (HTTP {status}); "
+            "correct mesos.principal and mesos.secret_file, or the --credentials of the master"
+        )
+        return True
 
 
 def backoff(config: MesosConfig, failures: int, *salt: object) -> float:
@@ -101,6 +120,7 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
         self._refusal: str | None = None
         self._last_why: str | None = None
         self._redirects = 0
+        self._denied = False
 
     # Which master
 
@@ -158,7 +178,12 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
                 self._redirects = 0
                 if self._new_master == master:
                     self._new_master = self._masters.failed(master)
-            delay = backoff(self._config, failures, self._config.name, master)
+            # Nothing but a person changes a refusal, so it is not asked about quickly at first.
+            delay = (
+                self._config.backoff_max_s
+                if self._denied
+                else backoff(self._config, failures, self._config.name, master)
+            )
             log.info("mesos.resubscribe_scheduled", master=master, why=why, failures=failures, delay_s=round(delay, 3))
             self._wait(wake, delay, self._new_master)
 
@@ -183,9 +208,12 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
 
     def _guarded_session(self, master: str, wake: int) -> str:
         stream: Stream | None = None
+        self._denied = False
         try:
             stream = Stream(master, self)
-            return self._session(stream, master, wake)
+            why = self._session(stream, master, wake)
+            self._denied = stream.denied
+            return why
         except Exception as error:  # a name that does not resolve, HTTP 4xx, a stream that is not JSON
             log.warning("mesos.stream_failed", master=master, error=str(error), kind=type(error).__name__)
             return f"{master}: {error}"

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from reconciler.model.uris import UriRefused, place_of
 from state.access import Access, AccessError, Tls, read_access
 
 DEFAULT_ZK = "127.0.0.1:2181"
@@ -162,8 +163,21 @@ class Jobs(_Section):
     """Refuse a spec whose `file:` job is not there. Turn off where replicas see other paths than agents."""
     lost_grace_s: Annotated[float, Field(ge=0)] = 10.0
     """How long a task that Mesos calls unreachable is waited for before another attempt is launched beside it."""
+    allowed_artefacts: list[str] | None = None
+    """Places below which files of jobs have to be: URIs or absolute paths. None: anywhere."""
+    allowed_savepoints: list[str] | None = None
+    """The same for savepoints that people name; the operator's storage is always allowed."""
     max_task_cpus: float | None = None
     max_task_memory_mb: int | None = None
+
+    def check(self) -> None:
+        """Raises ConfigError for a place that could never be matched."""
+        for name in ("allowed_artefacts", "allowed_savepoints"):
+            for prefix in getattr(self, name) or ():
+                try:
+                    place_of(prefix)
+                except UriRefused as refused:
+                    raise ConfigError(f"configuration: jobs.{name}: {prefix} cannot be a place: {refused}") from None
 
 
 class Limits(_Section):

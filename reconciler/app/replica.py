@@ -31,13 +31,14 @@ from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import detector_for, shown
 from integration.mesos.driver import MesosCluster
+from integration.mesos.errors import MasterAddressError
 from integration.mesos.inventory import Inventory
 from integration.mesos.sandbox import SandboxFiles
 from plugins import notify, registry, retries
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.api.server import OFF, ApiServer
 from reconciler.app.api.tokens import Tokens
-from reconciler.app.config import Config, ConfigError, Storage
+from reconciler.app.config import Config, ConfigError, Mesos, Storage
 from reconciler.app.monitoring.measured import measured_cluster, measured_flink, measured_store
 from reconciler.app.monitoring.monitor import Monitor
 from reconciler.app.runner import LeaderClock, ThreadRunner
@@ -82,6 +83,8 @@ def check(config: Config) -> Checked:
             "no durable storage is configured: checkpoints and savepoints need a directory that every agent reaches; "
             "set --storage file:///shared/weir (or WEIR_STORAGE)"
         )
+    config.jobs.check()
+    _check_master(config.mesos)
     s3 = _object_store(config.storage)
     if not config.flink.distributions:
         raise ConfigError("no Flink distribution is configured; set --flink 2.2=/path/to/flink,python=/path/to/python")
@@ -120,6 +123,34 @@ def check(config: Config) -> Checked:
     return Checked(config, config.mesos.master, config.storage.uri, settings, config.zookeeper.access())
 
 
+def _check_master(mesos: Mesos) -> None:
+    """The address and the credentials for the master. Raises ConfigError, never with the secret."""
+    try:
+        detector_for(mesos.master or "")
+    except MasterAddressError as error:
+        raise ConfigError(f"configuration: mesos.master: {error}") from None
+    if mesos.secret_file is not None and mesos.principal is None:
+        raise ConfigError("configuration: mesos.secret_file without mesos.principal: the master asks for both")
+    _read_secret(mesos)
+
+
+def _read_secret(mesos: Mesos) -> str | None:
+    """Read anew for each leader, so that a changed file counts from then on."""
+    if mesos.secret_file is None:
+        return None
+    path = Path(mesos.secret_file)
+    try:
+        mode, secret = path.stat().st_mode, path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise ConfigError(f"configuration: mesos.secret_file {path} cannot be read: {why}") from None
+    if mode & 0o007:
+        raise ConfigError(f"configuration: mesos.secret_file {path} is open to every user; run: chmod o-rwx {path}")
+    if not secret:
+        raise ConfigError(f"configuration: mesos.secret_file {path} is empty")
+    return secret
+
+
 def _object_store(storage: Storage) -> S3Settings | None:
     """What [storage.s3] says, or its defaults when storage is on S3. Raises ConfigError for what is no storage."""
     uri, said = storage.uri or "", storage.s3
@@ -134,6 +165,10 @@ def _object_store(storage: Storage) -> S3Settings | None:
     except ValueError as error:
         raise ConfigError(f"configuration: storage.s3: {error}") from None
     return s3 if on_s3 or said is not None else None
+
+
+def _places(prefixes: list[str] | None) -> tuple[str, ...] | None:
+    return None if prefixes is None else tuple(prefixes)
 
 
 def _storages(s3: S3Settings | None) -> Storages:
@@ -242,6 +277,8 @@ class Replica:
             placement_strategies=frozenset(self._placement),
             roles=frozenset(self._config.mesos.roles),
             gpus=self._config.mesos.gpus,
+            artefacts=_places(jobs.allowed_artefacts),
+            state=self._state_places(),
             max_task_cpus=jobs.max_task_cpus,
             max_task_mem=jobs.max_task_memory_mb,
         )
@@ -272,6 +309,10 @@ class Replica:
             handover_s=self._config.mesos.handover_s,
         )
 
+    def _state_places(self) -> tuple[str, ...] | None:
+        places = _places(self._config.jobs.allowed_savepoints)
+        return None if places is None else (self._checked.storage, *places)
+
     def _application(self) -> FastAPI:
         """Built on the API's own thread: importing the web framework takes a moment."""
         from reconciler.app.api import application
@@ -298,12 +339,6 @@ class Replica:
 
     def _mesos_config(self) -> MesosConfig:
         mesos = self._config.mesos
-        secret = None
-        if mesos.secret_file is not None:
-            try:
-                secret = Path(mesos.secret_file).read_text().strip()
-            except OSError as error:
-                raise ConfigError(f"mesos.secret_file {mesos.secret_file}: {error.strerror}") from None
         return MesosConfig(
             user=mesos.user or getpass.getuser(),
             name=mesos.framework_name,
@@ -311,5 +346,5 @@ class Replica:
             gpus=mesos.gpus,
             resubscribe_after=self._resubscribe_after,
             principal=mesos.principal,
-            secret=secret,
+            secret=_read_secret(mesos),
         )

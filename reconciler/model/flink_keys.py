@@ -14,6 +14,7 @@ _PLACED = "it follows from where Mesos places the task"
 _RESTORE = "the operator chooses the restore point; see job.initialSavepointPath"
 _RESULTS = "a job's result has to outlive its JobManager, or an old JobManager could run the job again"
 _STARTED = "Weir starts the JVM itself; use env.java.opts.all, .jobmanager or .taskmanager"
+_REST_TLS = "Weir asks JobManagers over plain HTTP; keep the network of the agents to itself"
 _ELSEWHERE = "this is Mesos; the option would have no effect"
 
 OPERATOR_KEYS: Mapping[str, str] = {
@@ -61,6 +62,8 @@ OPERATOR_KEYS: Mapping[str, str] = {
     "parallelism.default": "it is job.parallelism of the spec",
     "io.tmp.dirs": "temporary files belong into the sandbox, which Mesos cleans up",
     "env.java.home": _STARTED,
+    "security.ssl.enabled": _REST_TLS,
+    "security.ssl.rest.enabled": _REST_TLS,
 }
 
 OPERATOR_PREFIXES: Mapping[str, str] = {
@@ -77,6 +80,22 @@ OPERATOR_PREFIXES: Mapping[str, str] = {
     "kubernetes.": _ELSEWHERE,
     "yarn.": _ELSEWHERE,
 }
+
+
+MASKED_WORDS = (
+    "password", "secret", "fs.azure.account.key", "apikey", "auth-params", "service-key", "token", "basic-auth",
+    "jaas.config", "http-headers",
+)  # fmt: skip
+"""Flink keeps the values of keys that hold one of these from its log and its REST interface
+(`GlobalConfiguration.SENSITIVE_KEYS` of 1.20, 2.2 and 2.3), and prints every other."""
+
+UNMASKED_SECRETS = frozenset({"s3.access-key", "s3.access.key", "fs.s3a.access.key", "presto.s3.access-key"})
+"""Names of accounts rather than secrets; they come with a secret key, and may be in a file like it."""
+
+
+def masked(key: str) -> bool:
+    """Whether a secret may be the value of `key`: Flink does not show it, or it says who and not by what."""
+    return key in UNMASKED_SECRETS or any(word in key.lower() for word in MASKED_WORDS)
 
 
 def refusal(key: str) -> str | None:

@@ -47,6 +47,8 @@ class Policy:
     disruption_interval_s: float = 60.0
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""
+    allowed_state: tuple[str, ...] | None = None
+    """Places below which a savepoint has to be that a person names; None: anywhere."""
     flink_stale_s: float = 30.0
     """A Flink answer older than this says nothing about now."""
 

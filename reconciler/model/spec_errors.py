@@ -50,6 +50,10 @@ class SpecLimits:
     roles: frozenset[str] | None = None
     """Mesos roles that the framework has; "*" means any offer of the default role."""
     uri_schemes: frozenset[str] = frozenset({"file", "http", "https", "s3", "hdfs"})
+    artefacts: tuple[str, ...] | None = None
+    """Places below which a job's files have to be: prefixes of URIs, or absolute paths."""
+    state: tuple[str, ...] | None = None
+    """The same for savepoints that a spec names."""
     gpus: bool = True
     """Whether Mesos offers GPUs to the framework."""
     max_task_cpus: float | None = None

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from croniter import croniter
 
-from reconciler.model import flink_keys
+from reconciler.model import flink_keys, uris
 from reconciler.model.constraints import ConstraintError
 from reconciler.model.constraints import parse as parse_constraint
 from reconciler.model.spec import JobSpec
@@ -91,6 +91,36 @@ def _sql(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG
         yield problem("job.entryClass", "an SQL script has no class", "leave it out")
 
 
+_ARTEFACT_KEYS = (
+    "pipeline.jars", "pipeline.classpaths", "python.files", "python.archives", "python.requirements",
+    "user.artifacts.artifact-list",
+)  # fmt: skip
+"""Keys of Flink that name files of a job (Flink docs, "Configuration"); entries are separated by , or ;"""
+
+
+def _allowed(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:
+    named = [] if spec.is_session else [("job.uri", spec.job.uri)]
+    named += [(f"job.pyFiles.{index}", uri) for index, uri in enumerate(spec.job.py_files)]
+    for key in _ARTEFACT_KEYS:
+        for uri in re.split("[,;]", spec.flink_configuration.get(key, "")):
+            if uri:
+                named.append((f"flinkConfiguration.{key}", uri.partition("#")[0]))
+    yield from _outside(named, limits.artefacts, "jobs.allowed_artefacts")
+    state = (
+        ("job.initialSavepointPath", spec.job.initial_savepoint_path),
+        ("snapshots.savepointDir", spec.snapshots.savepoint_dir),
+    )
+    yield from _outside([(path, uri) for path, uri in state if uri], limits.state, "jobs.allowed_savepoints")
+
+
+def _outside(named: list[tuple[str, str]], prefixes: tuple[str, ...] | None, setting: str) -> Iterator[SpecError]:
+    for path, uri in named:
+        why = uris.refusal(uri, prefixes)
+        if why is not None:
+            hint = f"put it below one of them, or have its place added to {setting} of the operator"
+            yield problem(path, f"{shown(uri)} is refused: {why}", hint)
+
+
 def _directories(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
     # Flink reads these through its own file systems, so the fetcher's schemes do not limit them.
     for path, uri in (
@@ -164,6 +194,10 @@ def _secrets(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa:
             near = difflib.get_close_matches(named[1], spec.secrets, n=1)
             hint = f'did you mean "{near[0]}"?' if near else "add it to secrets"
             yield problem(f"flinkConfiguration.{key}", f"there is no {shown(named[1])} in secrets", hint)
+        elif named is not None and not flink_keys.masked(key):
+            words = ", ".join(flink_keys.MASKED_WORDS)
+            hint = f"Flink hides only keys that hold one of: {words}; let the job read the file itself"
+            yield problem(f"flinkConfiguration.{key}", "Flink prints its value into its log and shows it by REST", hint)
 
 
 def _configuration(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  # noqa: ARG001
@@ -326,6 +360,10 @@ _RULES: tuple[tuple[tuple[str, ...], _Rule], ...] = (
     (("job.args",), _args),
     (("job.type", "job.args", "job.entryClass"), _sql),
     (("job.initialSavepointPath", "snapshots.savepointDir"), _directories),
+    (
+        ("job.uri", "job.pyFiles", "job.initialSavepointPath", "snapshots.savepointDir", "flinkConfiguration"),
+        _allowed,
+    ),
     (("snapshots.cron", "snapshots.interval"), _periods),
     (("env", "user"), _environment),
     (("flinkConfiguration",), _configuration),

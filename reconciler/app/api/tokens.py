@@ -153,6 +153,8 @@ def _entry(words: list[str], wrong: Callable[[str], ConfigError]) -> tuple[bytes
     role, token, prefix = words[0], words[1], words[2] if len(words) == 3 else ""
     if role not in ("read", "operate"):
         raise wrong("the role is read or operate")
+    if prefix and role == "read":
+        raise wrong("a prefix belongs to operate; whoever may read, reads all jobs")
     if len(token) < SHORTEST:
         raise wrong(f"the token has fewer than {SHORTEST} characters; make one: openssl rand -hex 32")
     digest = hashlib.sha256(token.encode()).digest()

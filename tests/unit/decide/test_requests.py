@@ -11,7 +11,7 @@ from reconciler.model.control import GLOBAL, MAX_REQUEST_BYTES, Action, RawReque
 from reconciler.model.decision import CancelJob, FindRestorePoint, KillTask
 from reconciler.model.observation import JobState, Operation, OperationState, TaskState
 from reconciler.model.record import EndMode, Lifecycle, Role, Snapshot, SnapshotKind, SpecRef
-from tests.unit.decide.scenario import UNSURE, Scenario, acting, effects, spec
+from tests.unit.decide.scenario import POLICY, UNSURE, Scenario, acting, effects, spec
 
 
 def running(**changes: object) -> Scenario:
@@ -353,6 +353,18 @@ def test_f62_what_a_look_at_a_path_says_of_a_living_generation_is_not_believed()
     decision = job.ask("restore-from", path="file:///typo")
     assert decision.answered
     assert [look.generation for look in effects(decision, FindRestorePoint)] == [job.generation.number]
+
+
+def test_a_job_is_not_restarted_from_a_place_that_the_operator_does_not_allow() -> None:
+    allowed = ("file:///srv/weir", "file:///archive")
+    job = Scenario(spec(), policy=replace(POLICY, allowed_state=allowed))
+    job.bring_up()
+    job.ask("restore-from", path="file:///archive/../old/sp")
+    said = job.answer_of()
+    assert not said.accepted
+    assert job.generation.ending is None
+    assert "file:///archive/../old/sp is refused: its path holds .." in said.answer
+    assert "allowed are: file:///srv/weir, file:///archive" in said.answer
 
 
 def test_a_suspended_job_resumes_from_the_state_that_a_person_names() -> None:

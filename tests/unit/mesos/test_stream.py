@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import time
 
+import pytest
+
 from integration.mesos.config import MesosConfig
 from integration.mesos.stream import backoff
 from reconciler.model.events import (
@@ -218,10 +220,23 @@ def test_masters_are_tried_in_turn(kit, master):
 
 def test_a_subscription_that_is_refused_with_401_goes_on_trying_and_says_why(kit, master):
     master.subscribe_script = [kit.reply(401, "who are you")] * 3
-    cluster, sink = kit.cluster(master.address), kit.Recorder()
+    cluster, sink = kit.cluster(master.address, backoff_max_s=0.1), kit.Recorder()
     cluster.start(None, sink)
     sink.wait(Subscribed)
     assert "401" in sink.of(Disconnected)[0].why
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_f30_wrong_credentials_are_told_in_one_line_and_not_tried_quickly(kit, master, status):
+    master.subscribe_script = [kit.reply(status, "")] * 50
+    cluster, sink = kit.cluster(master.address, backoff_first_s=0.001, backoff_max_s=0.3), kit.Recorder()
+    cluster.start(None, sink)
+    why = sink.wait(Disconnected).why
+    time.sleep(0.5)
+
+    assert f"refuses the framework's credentials (HTTP {status}); correct mesos.principal and mesos.secret_file" in why
+    assert len(master.subscribes) <= 3
+    assert len(sink.of(Disconnected)) == 1, "the same reason is told once"
 
 
 def test_a_master_that_does_not_answer_subscribe_is_left(kit, master):

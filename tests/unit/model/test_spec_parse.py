@@ -239,6 +239,21 @@ def test_a_cron_expression_has_five_fields(cron: str) -> None:
     assert (error.path, "write five fields" in (error.hint or "")) == ("snapshots.cron", True)
 
 
+def test_a_secret_where_flink_would_print_it_is_refused() -> None:
+    key = "high-availability.zookeeper.client.authorization"
+    error = only({"secrets": {"zk": "/srv/zk"}, "flinkConfiguration": {key: "${secret:zk}"}})
+
+    assert error.path == f"flinkConfiguration.{key}"
+    assert "Flink prints its value into its log" in error.message
+    assert "password, secret" in (error.hint or "")
+
+
+def test_tls_of_flinks_rest_is_refused_because_weir_could_not_ask_it() -> None:
+    error = only({"flinkConfiguration": {"security.ssl.rest.enabled": "true"}})
+
+    assert "Weir asks JobManagers over plain HTTP" in error.message
+
+
 def test_a_value_that_names_no_secret_is_refused() -> None:
     document = {"secrets": {"token": "/srv/token"}, "flinkConfiguration": {"s3.secret-key": "${secret:tokem}"}}
 
