@@ -86,17 +86,8 @@ def _text(value: Any) -> str:
 
 
 def _unreadable(loaded: Loaded) -> Iterator[str]:
-    """Files on this machine that a replica reads at its start."""
+    """What a replica reads only when it serves; all other files were looked at before."""
     config = loaded.config
-    for name, file in (("mesos.secret_file", config.mesos.secret_file), ("api.tokens_file", config.api.tokens_file)):
-        if file is None:
-            continue
-        try:
-            with Path(file).open("rb"):
-                pass
-        except OSError as error:
-            said = f"{file}: {error.strerror or error}, from {loaded.origin(name)}"
-            yield f"configuration: {name}: {said}; name a file that you may read"
     if config.api.tokens_file is not None:
         from reconciler.app.api.tokens import Tokens
 

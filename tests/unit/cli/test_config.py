@@ -79,6 +79,7 @@ def test_secrets_are_paths_of_files_and_what_looks_like_one_is_masked(world: Wor
 
 def test_a_configuration_that_would_do_is_valid(world: World) -> None:
     secret = world.file("x", "mesos-secret")
+    Path(secret).chmod(0o600)
     path = world.file(FILE.replace("/etc/weir/mesos-secret", secret), "weir.toml")
 
     result = world.weir("config", "check", "--config", path)
@@ -93,8 +94,19 @@ def test_what_would_only_fail_at_the_start_of_a_replica_fails_the_check(world: W
     incomplete = world.weir("config", "check", "--master", "h:5050")
 
     assert missing.exit_code == incomplete.exit_code == 2
-    assert f"mesos.secret_file: /etc/weir/mesos-secret: No such file or directory, from {path}" in missing.stderr
+    assert "mesos.secret_file /etc/weir/mesos-secret cannot be read: No such file or directory" in missing.stderr
     assert "no durable storage is configured" in incomplete.stderr
+
+
+def test_a_secret_that_everybody_may_read_fails_the_check(world: World) -> None:
+    secret = world.file("hunter2", "mesos-secret")
+    path = world.file(FILE.replace("/etc/weir/mesos-secret", secret), "weir.toml")
+
+    result = world.weir("config", "check", "--config", path)
+
+    assert result.exit_code == 2
+    assert f"is open to every user; run: chmod o-rwx {secret}" in result.stderr
+    assert "hunter2" not in result.stderr
 
 
 @pytest.mark.parametrize(
