@@ -13,8 +13,11 @@ public final class Arguments {
         for (String arg : args) {
             text.append(Base64.getEncoder().encodeToString(arg.getBytes(StandardCharsets.UTF_8))).append('\n');
         }
-        Files.writeString(Path.of(System.getenv("SEEN") + "-token"), System.getenv("TOKEN_FILE"));
-        Files.writeString(Path.of(System.getenv("SEEN")), text);
+        String seen = System.getenv("SEEN");
+        Files.writeString(Path.of(seen + "-token"), System.getenv("TOKEN_FILE"));
+        Files.write(Path.of(seen + "-environment"), Files.readAllBytes(Path.of("/proc/self/environ")));
+        Files.write(Path.of(seen + "-command"), Files.readAllBytes(Path.of("/proc/self/cmdline")));
+        Files.writeString(Path.of(seen), text);
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment();
         env.fromData(1, 2, 3).print();
         env.execute();

@@ -10,6 +10,9 @@ from pathlib import Path
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 Path(os.environ["SEEN"] + "-token").write_text(os.environ["TOKEN_FILE"], encoding="utf-8")
+for part, source in (("environment", "environ"), ("command", "cmdline")):
+    # Of the JVM that started this process: what Mesos launched.
+    Path(f"{os.environ['SEEN']}-{part}").write_bytes(Path(f"/proc/{os.getppid()}/{source}").read_bytes())
 lines = [base64.b64encode(arg.encode()).decode() + "\n" for arg in sys.argv[1:]]
 Path(os.environ["SEEN"]).write_text("".join(lines), encoding="utf-8")
 
