@@ -14,6 +14,7 @@ from functools import partial
 
 import structlog
 
+from reconciler import drains
 from reconciler.clocks import not_ahead
 from reconciler.decide_operator import decide_operator, mark_of, paused_by_all
 from reconciler.jobs import JobEntry
@@ -28,6 +29,7 @@ from reconciler.report import timestamp
 log = structlog.get_logger("weir.control")
 
 RETRY_S = 1.0
+LOOK_EVERY_S = 2.0
 
 
 class Control:
@@ -46,10 +48,15 @@ class Control:
         self._stale = False
         self._news = True
         """False once all that was read is dealt with: no other event costs a look at every job."""
-        self._not_before = float("-inf")
+        self._not_before = self._looked_at = float("-inf")
         self.record = OperatorRecord()
         self.problem: str | None = None
         """Why the operator's record cannot be read: everything stays as it is until it can."""
+
+    @property
+    def draining(self) -> frozenset[str]:
+        """Ids and hostnames of agents that are to be empty."""
+        return frozenset(drain.agent for drain in self.record.draining)
 
     @property
     def paused(self) -> str | None:
@@ -96,22 +103,28 @@ class Control:
 
     def apply(self, jobs: Mapping[str, JobEntry]) -> set[str]:
         """Let the jobs know what is persisted about all of them; the names of those that it touches."""
-        paused, mark = self.paused, mark_of(self.record.held)
+        paused, mark, draining = self.paused, mark_of(self.record.held), self.draining
         touched = set()
         for name, entry in jobs.items():
             mine = mark if entry.held is not None and self.holds(name, entry.vanished or 0) else None
             confirmed = entry.held is not None and self.confirmed(name, entry.vanished or 0)
             if confirmed:
                 entry.gone, entry.held, mine = True, None, None
-            if confirmed or (entry.all_paused, entry.mark) != (paused, mine):
+            if confirmed or (entry.all_paused, entry.mark, entry.draining) != (paused, mine, draining):
                 touched.add(name)
-            entry.all_paused, entry.mark = paused, mine
+            entry.all_paused, entry.mark, entry.draining = paused, mine, draining
         return touched
 
     def work(self, jobs: Mapping[str, JobEntry], now: float) -> float | None:
         """Answer what no job answers, and note what is held, one write at a time; when to come back."""
-        if self._pending is not None or self.problem is not None or not self._news:
+        if self._pending is not None or self.problem is not None:
             return None
+        open_drains = any(drain.emptied_at is None for drain in self.record.draining)
+        again = now + LOOK_EVERY_S if open_drains else None
+        if open_drains and now >= self._looked_at + LOOK_EVERY_S:
+            self._news, self._looked_at = True, now
+        if not self._news:
+            return again
         if now < self._not_before:
             return self._not_before
         if self._stale:
@@ -120,10 +133,10 @@ class Control:
             return None
         asked = [(each, why) for each in self._asked.values() for mine, why in [_belongs(each, jobs)] if mine]
         held = {name: entry.vanished for name, entry in jobs.items() if entry.vanished is not None and entry.live}
-        decision = decide_operator(self.record, held, asked, now)
+        decision = decide_operator(self.record, held, asked, now, partial(drains.left, jobs))
         self._news = False
         if decision.record == self.record and not decision.answered:
-            return None
+            return again
         events = tuple(
             JobEvent(
                 time=timestamp(now), code=told.code, message=told.message, warning=told.warning, epoch=self._fence.epoch

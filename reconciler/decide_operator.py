@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from reconciler import drains
 from reconciler.decide_requests import ANSWERS_KEPT
 from reconciler.model.control import GLOBAL, Action, Asked, ControlRequest
 from reconciler.model.decision import EmitEvent
@@ -40,21 +41,26 @@ def paused_by_all(record: OperatorRecord) -> str | None:
 
 
 def decide_operator(
-    record: OperatorRecord, held: Mapping[str, int], asked: Sequence[tuple[Asked, str | None]], now: float
+    record: OperatorRecord,
+    held: Mapping[str, int],
+    asked: Sequence[tuple[Asked, str | None]],
+    now: float,
+    left: drains.Left = drains.unknown,
 ) -> OperatorDecision:
     """Take note of what is held, then answer.
 
     `held` is what is missing and no delete, by name with the vanished node's czxid. `asked` comes with why
-    the job that it names cannot answer; None for requests about all jobs and confirmations.
+    the job that it names cannot answer; None for requests about all jobs and confirmations. `left` says how
+    many tasks, of how many jobs, an agent holds.
     """
     record = _note_held(record, held)
-    events: list[EmitEvent] = []
+    record, events = drains.note_empty(record, left, now)
     for request, why_not in asked:
         before = next((answer for answer in record.answers if answer.id == request.id), None)
         if before is not None:
             events.append(EmitEvent("REQUEST_REPEATED", f"{_what(request)} was answered before: {before.answer}"))
             continue
-        record, accepted, said = _answer(record, request, why_not, now)
+        record, accepted, said = _answer(record, request, why_not, now, left)
         answer = Answer(request.id, _what(request), accepted, said[:1000], now, request.by)
         record = replace(record, answers=(*record.answers, answer)[-ANSWERS_KEPT:])
         code, who = (
@@ -77,7 +83,9 @@ def _what(asked: Asked) -> str:
     return f"{asked.action}{about}"
 
 
-def _answer(record: OperatorRecord, asked: Asked, why_not: str | None, now: float) -> tuple[OperatorRecord, bool, str]:
+def _answer(
+    record: OperatorRecord, asked: Asked, why_not: str | None, now: float, left: drains.Left
+) -> tuple[OperatorRecord, bool, str]:
     request = asked.request
     if request is None:
         return record, False, f"not understood: {asked.error}"
@@ -99,6 +107,10 @@ def _answer(record: OperatorRecord, asked: Asked, why_not: str | None, now: floa
             )
         case Action.CONFIRM:
             return _confirm(record, asked.name, request)
+        case Action.DRAIN:
+            return drains.begin(record, request, now, left)
+        case Action.UNDRAIN:
+            return drains.end(record, request)
     return record, False, f'"{request.action}" is asked of one job'
 
 

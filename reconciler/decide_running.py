@@ -7,6 +7,7 @@ import re
 from reconciler import (
     decide_ending,
     decide_health,
+    decide_moving,
     decide_scaling,
     decide_session_job,
     decide_snapshots,
@@ -109,6 +110,8 @@ def keep(turn: Turn) -> None:
         decide_session_job.submit(turn, flink)
     else:
         _reopen_without_ha(turn)
+        if turn.generation.ending is None:
+            decide_moving.move(turn, flink)
     _say_what_is_awaited(turn, flink)
 
 

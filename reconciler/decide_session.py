@@ -10,7 +10,7 @@ agreement with them:
 
 from __future__ import annotations
 
-from reconciler import decide_ending, decide_health, decide_running, decide_tasks
+from reconciler import decide_ending, decide_health, decide_moving, decide_running, decide_tasks
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model.observation import FlinkObservation
 from reconciler.model.record import Ending, EndMode, EndReason, Lifecycle, Role
@@ -73,6 +73,7 @@ def _keep(turn: Turn) -> None:
     if decide_health.judge_readiness(turn):
         return
     _keep_processes(turn)
+    decide_moving.move(turn, flink)
     _say_what_is_awaited(turn, flink)
 
 
@@ -86,9 +87,11 @@ def _take_note(turn: Turn, flink: FlinkObservation | None) -> None:
     if flink is None:
         return
     generation = turn.generation
-    managers = [task.task_id for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None]
-    registered = [task_id for task_id in managers if task_id in flink.task_managers]
-    if len(registered) == len(managers) >= generation.spec.task_managers():
+    managers = [task for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None]
+    wanted = {task.index for task in managers}
+    # Of two attempts of one index, one that moves away and its replacement, one is enough.
+    registered = {task.index for task in managers if task.task_id in flink.task_managers}
+    if len(registered) == len(wanted) >= generation.spec.task_managers():
         if generation.running_since is None:
             turn.update_generation(running_since=turn.now, was_running=True)
             turn.event("RUNNING", f"generation {generation.number} of the session is ready for jobs")

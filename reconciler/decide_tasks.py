@@ -45,7 +45,7 @@ def absorb_deaths(turn: Turn) -> None:
         if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
         said = _said(task, seen)
-        if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS:
+        if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS or turn.leaves(task):
             turn.event("TASK_NOT_STARTED", f"{said}; not charged to the restart budget")
         else:
             turn.event("TASK_LOST", said, warning=True)
@@ -110,10 +110,13 @@ def _ensure_one(turn: Turn, role: Role, index: int, attempts: Sequence[Task]) ->
         attempts = attempts[:-1]
     if not attempts:
         if role is Role.TASK_MANAGER or _may_launch_job_manager(turn):
-            _want(turn, role, index)
+            want(turn, role, index)
         return
     newest = max(attempts, key=lambda task: task.attempt)
-    if len(attempts) > 1:
+    if 0 < sum(turn.leaves(task) for task in attempts) < len(attempts):
+        if newest.placed:  # `decide_moving` says which of them goes when
+            _check_launch(turn, newest, turn.task_seen(newest))
+    elif len(attempts) > 1:
         _resolve_surplus(turn, role, attempts, newest)
     elif newest.placed:
         seen = turn.task_seen(newest)
@@ -123,7 +126,8 @@ def _ensure_one(turn: Turn, role: Role, index: int, attempts: Sequence[Task]) ->
             _check_launch(turn, newest, seen)
 
 
-def _want(turn: Turn, role: Role, index: int) -> None:
+def want(turn: Turn, role: Role, index: int) -> None:
+    """One more attempt of this task, to be placed when there is an offer and no back-off."""
     record = turn.record
     due = not_before(turn)
     task = Task(role, turn.generation.number, index, record.next_attempt, wanted_at=turn.now, not_before=due)
@@ -242,8 +246,9 @@ def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
         f"{_said(task, seen)}; replaced after {turn.policy.lost_grace_s:g} s, the old one may still be alive",
         warning=True,
     )
-    charge(turn, _said(task, seen), task.agent_id)
-    _want(turn, task.role, task.index)
+    if not turn.leaves(task):
+        charge(turn, _said(task, seen), task.agent_id)
+    want(turn, task.role, task.index)
 
 
 def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: Task) -> None:
@@ -278,7 +283,7 @@ def _take_over_idle_index(turn: Turn) -> None:
     flink = turn.flink()
     if flink is None or not (flink.vertices_running or turn.generation.spec.is_session):
         return
-    live = [task for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None]
+    live = [task for task in turn.tasks(Role.TASK_MANAGER) if task.kill_since is None and not turn.leaves(task)]
     busy = [task for task in live if task.task_id in flink.busy_task_managers]
     doubled = [task for task in busy if any(o.index == task.index and o.attempt < task.attempt for o in busy)]
     wanted = turn.generation.spec.task_managers()

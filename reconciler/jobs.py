@@ -75,6 +75,10 @@ class JobEntry:
     """The request that was answered last; a read that began before that brings it up again."""
     all_paused: str | None = None
     """Why nothing may be done for any job."""
+    draining: frozenset[str] = frozenset()
+    """Ids and hostnames of agents that are to be empty."""
+    may_move: bool = False
+    moving: bool = False
     adopted: int | None = None
     """czxid of a node that stands for the job of the record although it is a new one."""
     record: Record | None = None
@@ -173,6 +177,9 @@ class JobEntry:
             session_jobs=self.session_jobs,
             submit_refused=self.submit_refused,
             forbidden=frozenset(self.forbidden),
+            draining=self.draining,
+            may_move=self.may_move,
+            moving=self.moving,
         )
 
     def adopt(self, record: Record | None, version: int | None) -> None:

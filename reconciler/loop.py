@@ -33,7 +33,9 @@ from reconciler.jobs import JobEntry, Launch, Pending, same_status, unplaced, wa
 from reconciler.model import events as ev
 from reconciler.model import ids
 from reconciler.model.decision import Decision, FindRestorePoint
+from reconciler.model.operator import Drain
 from reconciler.model.resources import Assignment, Offer
+from reconciler.moves import Moves
 from reconciler.offers import OfferBook, OfferCalls
 from reconciler.parts import Parts
 from reconciler.placing import Placer
@@ -79,6 +81,7 @@ class Loop:
         self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
         self._cap = DisruptionCap(parts.policy.disruptions, parts.policy.disruption_interval_s)
+        self._moves = Moves(parts.policy.moves)
         self._placer = Placer(parts.placement, self._offers, self._timers)
         self._releaser = Releaser(
             parts, lease, self._timers, self._calls, self._committer, self._launcher, self._effects, self._poller,
@@ -109,6 +112,10 @@ class Loop:
     @property
     def epoch(self) -> int:
         return self._lease.fence.epoch
+
+    def drains(self) -> tuple[Drain, ...]:
+        """Agents that a person wants to be empty."""
+        return self._control.record.draining
 
     def open_offers(self) -> tuple[tuple[Offer, float], ...]:
         return self._offers.since()
@@ -292,7 +299,7 @@ class Loop:
         now = self._now()
         again = self._control.work(self.jobs, now)
         if again is not None:
-            self._timers.set("control", again)
+            self._timers.set_earlier("control", again)
         decided: list[tuple[JobEntry, Decision]] = []
         dirty, self._dirty = sorted(self._dirty), set()
         for name in dirty:
@@ -315,7 +322,7 @@ class Loop:
                     decided.append((entry, self._decide(entry, now)))
                 except Exception as error:
                     self._on_mistake(entry, error, now)
-        placed = self._placer.match(decided, now)
+        placed = self._placer.match(decided, now, self._control.draining)
         for entry, decision in decided:
             mine = placed.get(entry.name, [])
             try:
@@ -332,6 +339,7 @@ class Loop:
 
     def _decide(self, entry: JobEntry, now: float) -> Decision:
         sessions.look(entry, self.jobs)
+        self._moves.look(entry, now)
         seen = entry.observation(self._takeover.since, referenced(entry, self.jobs))
         decision = decide(entry.desired(), entry.record, seen, now, self._parts.policy)
         if not self._control.confirmed_delete(entry):
@@ -342,6 +350,7 @@ class Loop:
             decision, due = self._cap.bound(entry.name, entry.record, decision, calmly, now)
             if due is not None:
                 self._timers.set_earlier(f"job/{entry.name}", due)
+        self._moves.note(entry.name, decision.moving, now)
         if not any(isinstance(effect, FindRestorePoint) for effect in decision.effects):
             entry.restore = None
         if self._parts.observer is not None:
@@ -359,7 +368,7 @@ class Loop:
             else:
                 self._committer.forget(entry)
             return
-        why = decision.why if not entry.waiting else f"waiting for an offer: {entry.waiting}"
+        why = decision.why if decision.moving or not entry.waiting else f"waiting for an offer: {entry.waiting}"
         status = status_of(entry.desired(), decision.record, entry.observation(), why, now, self._lease.fence.epoch)
         if placed or decision.record != entry.record or decision.answered:
             self._committer.commit(entry, decision, placed, status, now)

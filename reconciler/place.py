@@ -50,9 +50,13 @@ def place(
     offers: Sequence[Offer],
     strategies: Mapping[str, PlacementStrategy],
     now: float = 0.0,
+    draining: frozenset[str] = frozenset(),
 ) -> Placement:
-    """Assign as many requests as fit, in the order given. `now` is compared with maintenance windows."""
-    matching = _Pass(offers, strategies, now)
+    """Assign as many requests as fit, in the order given. `now` is compared with maintenance windows.
+
+    `draining` are ids and hostnames of agents that take nothing new.
+    """
+    matching = _Pass(offers, strategies, now, draining)
     for request in requests:
         matching.match(request)
     return Placement(tuple(matching.assignments), matching.waiting, matching.problems)
@@ -87,7 +91,14 @@ def merge(offers: Sequence[Offer]) -> dict[tuple[str, str], Candidate]:
 class _Pass:
     """One matching pass: what is left of the agents, and what was assigned so far."""
 
-    def __init__(self, offers: Sequence[Offer], strategies: Mapping[str, PlacementStrategy], now: float) -> None:
+    def __init__(
+        self,
+        offers: Sequence[Offer],
+        strategies: Mapping[str, PlacementStrategy],
+        now: float,
+        draining: frozenset[str],
+    ) -> None:
+        self._draining = draining
         self._agents = merge(offers)
         self._order = sorted(self._agents)
         self._attributes = {agent.agent_id: agent.attributes for agent in self._agents.values()}
@@ -158,6 +169,8 @@ class _Pass:
         start = agent.unavailable_from
         if start is not None and start <= self._now + DRAIN_S:
             return "maintenance", "it begins soon" if start > self._now else "it has begun"
+        if agent.agent_id in self._draining or agent.hostname in self._draining:
+            return "drain", "it is to be empty"
         for check in checks:
             refused = check.refusal(agent)
             if refused is not None:

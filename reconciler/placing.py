@@ -30,7 +30,9 @@ class Placer:
         self._cap = LaunchCap()
         self._told: dict[str, str] = {}
 
-    def match(self, decided: Sequence[tuple[JobEntry, Decision]], now: float) -> Placed:
+    def match(
+        self, decided: Sequence[tuple[JobEntry, Decision]], now: float, draining: frozenset[str] = frozenset()
+    ) -> Placed:
         """Assign what can be assigned; the offers that are used are taken at once, for one ACCEPT each."""
         if not decided:
             return {}
@@ -42,7 +44,7 @@ class Placer:
         for job, at in admitted.wake.items():
             self._timers.set_earlier(f"job/{job}", at)
         offers = self._offers.all()
-        outcome = place(admitted.requests, offers, self._strategies, now)
+        outcome = place(admitted.requests, offers, self._strategies, now, draining)
         self._cap.spend(outcome.assignments)
         waiting = {**outcome.waiting, **{request.task_name: admitted.why for request in admitted.held}}
         capped = frozenset(request.task_name for request in admitted.held)

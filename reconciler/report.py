@@ -119,6 +119,8 @@ def _task(record: Record, task: Task, seen: Observation) -> TaskStatus:
     said = "WANTED" if not task.placed else (state.value if state else "PLACED")
     if task.kill_since is not None:
         said = f"{said}, being killed"
+    elif task.agent_id in seen.draining or task.hostname in seen.draining:
+        said = f"{said}, on a drained agent"
     role = "jm" if task.role is Role.JOB_MANAGER else "tm"
     return TaskStatus(id=record.task_name(task), role=role, state=said, agent=task.agent_id, hostname=task.hostname)
 

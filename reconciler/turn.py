@@ -25,6 +25,7 @@ class Turn:
         self.now = now
         self.policy = policy
         self.why = ""
+        self.moving = False
         self.answered = False
         """True once the request in `desired.asked` is answered."""
         self._effects: dict[str, Effect] = {}
@@ -94,6 +95,10 @@ class Turn:
             if task.generation == self.generation.number and (role is None or task.role is role)
         ]
 
+    def leaves(self, task: Task) -> bool:
+        """True for a task on an agent that is to be empty."""
+        return task.agent_id in self.seen.draining or task.hostname in self.seen.draining
+
     def waited_since(self, stored: float) -> float:
         """From when a patience counts: nobody waited while nobody operated."""
         return max(stored, self.seen.since, self.record.unpaused_at)
@@ -156,7 +161,7 @@ class Turn:
         effects = [*self._effects.values()]
         if self._wake is not None:
             effects.append(WakeAt(self._wake))
-        return Decision(self.record, tuple(effects), self.why, self.answered)
+        return Decision(self.record, tuple(effects), self.why, self.answered, moving=self.moving)
 
     def at_rest(self) -> Decision:
         """Only what is told; whatever else was decided is decided again when it may be done."""

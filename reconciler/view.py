@@ -15,6 +15,7 @@ from reconciler.jobs import JobEntry
 from reconciler.model.decision import Decision
 from reconciler.model.events import Event, ParsedSpec, RawSpec
 from reconciler.model.observation import FlinkObservation, TaskObservation
+from reconciler.model.operator import Drain
 from reconciler.model.record import Record
 from reconciler.model.resources import Offer
 from reconciler.model.status import Status
@@ -60,6 +61,8 @@ class LeaderView:
     offers: tuple[tuple[Offer, float], ...] = ()
     """Open offers, each with when it came."""
     mistakes: int = 0
+    drains: tuple[Drain, ...] = ()
+    """Agents that a person wants to be empty."""
 
 
 class LoopState(Protocol):
@@ -78,6 +81,8 @@ class LoopState(Protocol):
     def epoch(self) -> int: ...
 
     def open_offers(self) -> tuple[tuple[Offer, float], ...]: ...
+
+    def drains(self) -> tuple[Drain, ...]: ...
 
 
 class Observer(Protocol):
@@ -100,6 +105,7 @@ def view_of(loop: LoopState, now: float) -> LeaderView:
         jobs={name: _job(entry) for name, entry in loop.jobs.items()},
         offers=loop.open_offers(),
         mistakes=loop.mistakes,
+        drains=loop.drains(),
     )
 
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 import click
 
 from reconciler.app import render_describe, render_jobs, render_output, render_views
+from reconciler.app.cli_drained import say_drained
 from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.render_views import JobView
@@ -42,6 +43,8 @@ def get(services: Services, name: str | None, everything: bool, watching: bool, 
         else:
             found = [job for job in load_views(store) if everything or not job.deleted]
         leader = store.load_leader()
+        if name is None and output not in ("json", "yaml"):
+            say_drained(store)
     if leader is None:
         note(NOBODY_LEADS)
     if output in ("json", "yaml"):

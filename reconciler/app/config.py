@@ -186,6 +186,8 @@ class Limits(_Section):
     disruptions: Annotated[int, Field(ge=1)] = 50
     """Generations that are ended and tasks of running ones that are killed, within `interval_s`; the rest waits."""
     interval_s: Annotated[float, Field(gt=0)] = 60.0
+    moves: Annotated[int, Field(ge=1)] = 2
+    """So many jobs at once leave drained agents."""
 
 
 class Api(_Section):

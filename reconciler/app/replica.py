@@ -290,6 +290,7 @@ class Replica:
             retries=self._retries,
             lost_grace_s=jobs.lost_grace_s,
             disruptions=self._config.limits.disruptions,
+            moves=self._config.limits.moves,
             disruption_interval_s=self._config.limits.interval_s,
         )
         admission = Admission(limits, checks)

@@ -27,7 +27,7 @@ MAX_REQUEST_BYTES = 16 * 1024
 
 
 class Action(StrEnum):
-    """What can be asked for; `confirm` of many jobs at once and a pause of all go to `_global`."""
+    """What can be asked for; `confirm` of many jobs at once, a pause of all, and drains go to `_global`."""
 
     PAUSE = "pause"
     UNPAUSE = "unpause"
@@ -36,11 +36,13 @@ class Action(StrEnum):
     RESTORE_FROM = "restore-from"
     ROLLBACK = "rollback"
     FORCE = "force"
+    DRAIN = "drain"
+    UNDRAIN = "undrain"
 
 
 ALLOWED: Mapping[bool, tuple[Action, ...]] = {
-    True: (Action.PAUSE, Action.UNPAUSE, Action.CONFIRM),
-    False: tuple(Action),
+    True: (Action.PAUSE, Action.UNPAUSE, Action.CONFIRM, Action.DRAIN, Action.UNDRAIN),
+    False: tuple(action for action in Action if action not in (Action.DRAIN, Action.UNDRAIN)),
 }
 """By whether the request is about all jobs."""
 
@@ -63,6 +65,9 @@ class RequestArgs(_Document):
     latest: bool = Field(default=False, description="restore-from: the newest known state that is really there")
     empty: bool = Field(default=False, description="restore-from: no state at all")
     held: _Text | None = Field(default=None, description="confirm: the mark of what is held, as the status names it")
+    agent: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="drain, undrain: the agent, by its id or its hostname"
+    )
     reason: _Text = Field(default="", description="why, for the events and the status")
 
 
@@ -129,6 +134,8 @@ def parse_request(raw: RawRequest) -> Asked:
 def _misfit(request: ControlRequest, everything: bool) -> str | None:
     """What no single field shows; one sentence or None."""
     action, args = request.action, request.args
+    if action not in ALLOWED[everything] and not everything:
+        return f'"{action}" is asked of all jobs, in /control/{GLOBAL}, not of one'
     if action not in ALLOWED[everything]:
         return f'"{action}" is asked of one job, in /control/<name>, not of all'
     given = {name for name in args.model_fields_set if getattr(args, name) not in (None, False, "")}
@@ -136,6 +143,8 @@ def _misfit(request: ControlRequest, everything: bool) -> str | None:
     if surplus:
         takes = ", ".join(sorted(_TAKES[action])) or "none but reason"
         return f'"{action}" takes no argument {_listed(sorted(surplus))}; it takes: {takes}'
+    if action in (Action.DRAIN, Action.UNDRAIN) and args.agent is None:
+        return f'"{action}" needs args.agent: the id or the hostname of an agent'
     if action is Action.FENCE and args.generation is None:
         return '"fence" needs args.generation: the number of the generation that is dead'
     if action is Action.RESTORE_FROM and len(given & _TAKES[action]) != 1:
@@ -153,6 +162,8 @@ _TAKES: Mapping[Action, frozenset[str]] = {
     Action.RESTORE_FROM: frozenset({"path", "latest", "empty"}),
     Action.ROLLBACK: frozenset({"generation"}),
     Action.FORCE: frozenset(),
+    Action.DRAIN: frozenset({"agent"}),
+    Action.UNDRAIN: frozenset({"agent"}),
 }
 
 

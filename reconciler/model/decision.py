@@ -235,6 +235,8 @@ class Decision:
     """True when the request in `Desired.asked` is answered with this record; it is removed in the same write."""
     paused: bool = False
     """True: nothing is placed either."""
+    moving: bool = False
+    """True while a task of the job leaves a drained agent, or the job recovers from that."""
 
     def wanted(self) -> tuple[Task, ...]:
         """Tasks that wait to be placed."""

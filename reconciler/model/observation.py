@@ -266,6 +266,12 @@ class Observation:
     submit_refused: Refusal | None = None
     forbidden: frozenset[str] = frozenset()
     """Job ids that no JobManager of their session will ever accept again, and none runs."""
+    draining: frozenset[str] = frozenset()
+    """Ids and hostnames of agents that are to be empty."""
+    may_move: bool = False
+    """True while this job may begin to move a task away from such an agent."""
+    moving: bool = False
+    """True while this job is one of those that do."""
     held_back: str | None = None
     """Why nothing that runs may be interrupted just now, beyond what was begun before (S7)."""
     waiting: str | None = None

@@ -21,6 +21,19 @@ class HeldJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Drain:
+    """An agent that a person wants to be empty: nothing new is placed there, and what is there moves away."""
+
+    agent: str
+    """Agent id or hostname, as it was said."""
+    since: float
+    by: str = ""
+    reason: str = ""
+    emptied_at: float | None = None
+    """Since when nothing is left there."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorRecord:
     """Memory about all jobs; written under the leader's fence like every record."""
 
@@ -29,5 +42,7 @@ class OperatorRecord:
     unpaused_at: float = 0.0
     held: tuple[HeldJob, ...] = ()
     """Sorted by name. A hold lasts until the job is put back or the loss is confirmed, whoever leads."""
+    draining: tuple[Drain, ...] = ()
+    """Agents that are drained, oldest first, bounded."""
     answers: tuple[Answer, ...] = ()
     """The latest answered requests that no job's record could take, oldest first, bounded."""

@@ -45,6 +45,10 @@ class Policy:
     disruptions: int = 50
     """How many generations are ended and tasks of running ones killed at most within `disruption_interval_s` (S7)."""
     disruption_interval_s: float = 60.0
+    moves: int = 2
+    """So many jobs at once leave drained agents."""
+    standby_up_s: float = 10.0
+    """How long a JobManager has to run before the one that it stands in for may go."""
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""
     allowed_state: tuple[str, ...] | None = None

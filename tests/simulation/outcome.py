@@ -8,6 +8,7 @@ from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.record import Generation, Lifecycle, Record
 from reconciler.model.spec import JobSpec
+from tests.simulation import drains
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -28,7 +29,7 @@ def unsettled(world: World) -> str | None:
         why = _job_unsettled(world, name)
         if why is not None:
             return f"{name}: {why}"
-    return None
+    return drains.left(world)
 
 
 def _job_unsettled(world: World, name: str) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from tests.simulation import faults, outcome, sessions, workload
+from tests.simulation import drains, faults, outcome, sessions, workload
 from tests.simulation.monitor import Monitor, Violation
 from tests.simulation.simulator import Storm
 from tests.simulation.world import World
@@ -109,6 +109,7 @@ def _storm(world: World) -> None:
     names = [NAME] if rng.random() < 0.7 else [NAME, "clicks"]
     workload.schedule(world, names, rng.randint(1, 6), STORM_S)
     faults.schedule(world, (*faults.OPERATOR, *faults.WORLD), rng.randint(2, 10), STORM_S)
+    drains.schedule(world, STORM_S)
     _blow_over(world)
 
 
@@ -117,6 +118,7 @@ def _blow_over(world: World) -> None:
     rng = world.rng
     world.run(STORM_S + rng.random() * 5)
     faults.heal(world)
+    drains.heal(world)
     _must_settle(world)
     _must_be_silent(world)
 
@@ -125,8 +127,10 @@ def _session_storm(world: World) -> None:
     rng = world.rng
     sessions.schedule(world, rng.randint(1, 8), STORM_S)
     faults.schedule(world, (*faults.OPERATOR, *faults.WORLD), rng.randint(2, 10), STORM_S)
+    drains.schedule(world, STORM_S)
     world.run(STORM_S + rng.random() * 5)
     faults.heal(world)
+    drains.heal(world)
     for name in sessions.JOBS:
         sessions.correct(world, name)
     if not _must_settle(world):

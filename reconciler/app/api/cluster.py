@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 from fastapi import APIRouter
@@ -23,6 +23,7 @@ from reconciler.app.api.models import (
 )
 from reconciler.app.monitoring.monitor import Published
 from reconciler.model.observation import TaskState
+from reconciler.model.operator import Drain
 from reconciler.model.record import Role, Task
 from reconciler.model.resources import PORTS
 from reconciler.model.status import LeaderInfo
@@ -65,7 +66,7 @@ def describe(context: Context, published: Published) -> Cluster:
         replicas=_replicas(leader, replicas),
         mesos=mesos,
         acting=view.acting and view.may_act,
-        agents=_agents(_registered(context, published), view.jobs.values(), published.master),
+        agents=_agents(_registered(context, published), view.jobs.values(), published.master, view.drains),
         offers=[
             OfferView(
                 id=offer.id,
@@ -108,7 +109,9 @@ def _registered(context: Context, published: Published) -> Iterable[AgentInfo]:
         return ()
 
 
-def _agents(registered: Iterable[AgentInfo], jobs: Iterable[JobSnapshot], master: str | None) -> list[AgentView]:
+def _agents(
+    registered: Iterable[AgentInfo], jobs: Iterable[JobSnapshot], master: str | None, drains: Sequence[Drain]
+) -> list[AgentView]:
     held: dict[str, list[HeldTask]] = {}
     names: dict[str, str] = {}
     for job in jobs:
@@ -125,16 +128,24 @@ def _agents(registered: Iterable[AgentInfo], jobs: Iterable[JobSnapshot], master
                 )
             )
     known = {agent.agent_id: agent for agent in registered}
-    found = [_agent(agent_id, known.get(agent_id), held, names, master) for agent_id in {*known, *names}]
+    found = [_agent(agent_id, known.get(agent_id), held, names, master, drains) for agent_id in {*known, *names}]
     return sorted(found, key=lambda agent: (agent.hostname, agent.agent_id))
 
 
 def _agent(
-    agent_id: str, info: AgentInfo | None, held: dict[str, list[HeldTask]], names: dict[str, str], master: str | None
+    agent_id: str,
+    info: AgentInfo | None,
+    held: dict[str, list[HeldTask]],
+    names: dict[str, str],
+    master: str | None,
+    drains: Sequence[Drain],
 ) -> AgentView:
+    hostname = info.hostname if info is not None else names[agent_id]
+    drain = next((each for each in drains if each.agent in (agent_id, hostname)), None)
     return AgentView(
         agent_id=agent_id,
-        hostname=info.hostname if info is not None else names[agent_id],
+        hostname=hostname,
+        drained=_drained(drain, len(held.get(agent_id, ()))) if drain is not None else None,
         active=info.active if info is not None else None,
         cpus=info.cpus if info is not None else None,
         memory_mb=info.mem_mb if info is not None else None,
@@ -144,6 +155,12 @@ def _agent(
         tasks=sorted(held.get(agent_id, ()), key=lambda task: task.id),
         url=f"http://{master}/#/agents/{agent_id}" if master is not None else None,
     )
+
+
+def _drained(drain: Drain, left: int) -> str:
+    by, reason = f" by {drain.by}" if drain.by else "", f" ({drain.reason})" if drain.reason else ""
+    what = f"nothing is left on {drain.agent}" if left == 0 else f"{left} task{'' if left == 1 else 's'} left"
+    return f"drained{by}{reason}; {what}"
 
 
 def _state(job: JobSnapshot, task: Task) -> str:

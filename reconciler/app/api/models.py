@@ -306,6 +306,8 @@ class AgentView(Answer):
     used_memory_mb: float | None
     attributes: dict[str, str]
     tasks: list[HeldTask]
+    drained: str | None
+    """Who drains it and what is left there, one sentence; null: it is not drained."""
     url: str | None
 
 
