@@ -90,7 +90,7 @@ def inspect(znodes: Znodes, layout: Layout) -> Present:
 def restore(znodes: Znodes, layout: Layout, backup: Backup, checksum: str, pause: Pause | None) -> Restored:
     """Make the tree what the backup says. `pause`: nothing is done for any job until a person ends it.
 
-    Raises StoreError (`Stale` when somebody else writes too); running it again is right in any case.
+    Raises StoreError, also when somebody else writes too; running it again is right in any case.
     """
     records = {name: _decoded(name, data) for name, data in backup.records.items()}
     operator = backup.operator if pause is None else _paused(backup.operator, pause)
@@ -130,7 +130,10 @@ def _begin(znodes: Znodes, layout: Layout, checksum: str) -> tuple[_Fence, int]:
     number = _number(epoch) + 1
     mark = RESTORING + checksum.encode()
     marked: Operation = Create(layout.schema, mark) if schema is None else Put(layout.schema, mark, schema.version)
-    version, marked_version = znodes.commit([Put(layout.epoch, str(number).encode(), epoch.version), marked])
+    try:
+        version, marked_version = znodes.commit([Put(layout.epoch, str(number).encode(), epoch.version), marked])
+    except Stale as stale:
+        raise StoreError(f"{stale}: a replica has begun to lead; nothing was written, look again") from None
     return _Fence(number, Check(layout.epoch, version)), marked_version
 
 
@@ -167,7 +170,7 @@ class _Writer:
         except Stale as stale:
             if stale.path == self._fence.check.path:
                 raise StoreError("another restore has begun meanwhile; one of them is enough") from None
-            raise
+            raise StoreError(f"{stale}; somebody else writes here, run the same restore again") from None
 
     def folder(self, before: _Folder, wanted: Mapping[str, bytes]) -> dict[str, int]:
         """Make the children these and no others; the version of each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -119,14 +120,17 @@ class _Reader:
         self._wanted = wanted
         self._file = file
         self._streams: dict[str, tuple[Stream, Lines]] = {}
-        self._told: str | None = None
+        self._told: set[str] = set()
+        self._missing: set[str] = set()
+        """Why the task that took a place is not read yet."""
 
     def run(self, tail: int | None, *, follow: bool) -> None:
         found = self._newest()
-        prefixed = len(found) > 1
+        prefixed = len(found) > 1 or (follow and self._wanted.several)
         for task_id, agent_id in found:
             self._open(task_id, agent_id, tail, prefixed=prefixed)
-        self._print()
+        for stream, lines in self._streams.values():
+            self._print(stream, lines)
         if follow:
             self._follow(prefixed=prefixed)
         for _, lines in self._streams.values():
@@ -138,17 +142,26 @@ class _Reader:
         looked = self._services.monotonic()
         while True:
             self._services.sleep(POLL_S)
-            try:
-                self._print()
-                if self._services.monotonic() - looked >= LOOK_S:
-                    looked = self._services.monotonic()
+            wrong = set()
+            for stream, lines in list(self._streams.values()):
+                try:
+                    self._print(stream, lines)
+                except NoSandbox as error:
+                    wrong.add(str(error))
+            if self._services.monotonic() - looked >= LOOK_S:
+                looked = self._services.monotonic()
+                try:
                     self._look_again(prefixed=prefixed)
-                self._told = None
-            except (NoSandbox, StoreUnavailable) as error:
-                self._tell(f"{error}; it is tried again")
+                except (NoSandbox, StoreUnavailable) as error:
+                    self._missing = {str(error)}
+                else:
+                    self._missing = set()
+            self._tell(wrong | self._missing)
 
     def _look_again(self, *, prefixed: bool) -> None:
         """Tasks that took the place of others: those are read to their end, then the new ones."""
+        from integration.mesos.sandbox import NoSandbox
+
         record = self._record()
         placed = {task.task_id: task.agent_id for task in record.tasks if task.task_id and task.agent_id}
         for task_id, agent_id in self._wanted.newest(placed, record.uid):
@@ -157,7 +170,10 @@ class _Reader:
             ended = [each for each in self._streams if short(each) == short(task_id)]
             self._open(task_id, agent_id, None, prefixed=prefixed)
             for each in ended:
-                click.echo(self._streams.pop(each)[1].end(), nl=False)
+                stream, lines = self._streams.pop(each)
+                with suppress(NoSandbox):  # its agent may be gone with it
+                    self._print(stream, lines)
+                click.echo(lines.end(), nl=False)
             note(f"{task_id} from here on")
 
     def _open(self, task_id: str, agent_id: str, tail: int | None, *, prefixed: bool) -> None:
@@ -167,16 +183,16 @@ class _Reader:
         prefix = f"{short(task_id)} | " if prefixed else ""
         self._streams[task_id] = (stream, Lines(prefix, plain=on_terminal()))
 
-    def _print(self) -> None:
-        for stream, lines in self._streams.values():
-            for piece in stream.read():
-                click.echo(lines.take(piece), nl=False)
+    @staticmethod
+    def _print(stream: Stream, lines: Lines) -> None:
+        for piece in stream.read():
+            click.echo(lines.take(piece), nl=False)
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, wrong: set[str]) -> None:
         """Once, not on each attempt."""
-        if text != self._told:
-            note(text)
-            self._told = text
+        for text in sorted(wrong - self._told):
+            note(f"{text}; it is tried again")
+        self._told = wrong
 
     def _newest(self) -> list[tuple[str, str]]:
         """Of the tasks in the record, else of those that the master remembers, else of the sandboxes of all agents."""

@@ -36,6 +36,11 @@ class Wanted:
             raise ValueError(f'"{text}" is no task; write jm, tm, tm.1 or a task id as weir describe shows it')
         return cls(role, int(index) if dot else None)
 
+    @property
+    def several(self) -> bool:
+        """More than one task may be meant, now or later."""
+        return self.role == "tm" and self.index is None
+
     def newest(self, known: Mapping[str, str], uid: str) -> list[tuple[str, str]]:
         """(task id, agent id) of the newest attempt of each task that is meant, by index, of one generation."""
         if self.task_id is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from kazoo.security import make_acl
 
 from reconciler.ports import Fenced, JobChange, StoreError
 from state.backup import decode, encode, take
@@ -83,6 +84,19 @@ def test_a_node_with_children_is_not_removed(znodes: tuple[Any, str]) -> None:
 
     with pytest.raises(StoreError, match="NotEmpty"):
         tree.commit([Delete(f"{root}/a", 0)])
+
+
+@pytest.mark.stack
+def test_a_node_that_is_created_has_the_acl_of_the_one_above(zookeeper: ZooKeeperWorld) -> None:
+    root = zookeeper.layout.root
+    folder = f"{root}/guarded"
+    acl = [make_acl("world", "anyone", read=True, write=True, create=True, delete=True)]
+    zookeeper.admin.create(folder, acl=acl)
+
+    ZooKeeperZnodes(zookeeper.admin).commit([Create(f"{folder}/job", b""), Create(f"{root}/open", b"")])
+
+    assert zookeeper.admin.get_acls(f"{folder}/job")[0] == acl
+    assert zookeeper.admin.get_acls(f"{root}/open")[0] == zookeeper.admin.get_acls("/")[0]
 
 
 @pytest.mark.stack

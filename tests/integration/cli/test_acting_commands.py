@@ -29,19 +29,8 @@ def cleaned(installation: Installation, replica: Replica) -> Iterator[None]:
         installation.weir("delete", name, "--yes", "--wait", "--timeout", "90s", timeout=120.0)
 
 
-def small(installation: Installation, **changes: Any) -> dict[str, Any]:
-    """A job that checkpoints every second and fits beside others."""
-    given: dict[str, Any] = {
-        "jobManager": {"cpus": 0.3, "memory": "704m"},
-        "taskManager": {"cpus": 0.3, "memory": "1g", "slots": 1},
-        "flinkConfiguration": {"execution.checkpointing.interval": "1s"},
-        **changes,
-    }
-    return installation.spec(**given)
-
-
 def apply(installation: Installation, name: str, **changes: Any) -> Status:
-    path = installation.file(small(installation, **changes), f"{name}.json")
+    path = installation.file(installation.small(**changes), f"{name}.json")
     done = installation.weir("apply", "-f", path, "--wait", "--timeout", "180s", timeout=240.0)
     assert done.returncode == 0, done.stderr
     return installation.status(name)
@@ -76,7 +65,7 @@ def test_one_job_through_every_command(installation: Installation) -> None:
     assert installation.status("acting")["generation"] == 2
 
     planned = installation.file(
-        small(installation, job={"parallelism": 2}, env={"A": "1"}, restartNonce=1), "acting.json"
+        installation.small(job={"parallelism": 2}, env={"A": "1"}, restartNonce=1), "acting.json"
     )
     plan = installation.weir("plan", "-f", planned, "-o", "json")
     assert plan.returncode == 1, plan.stderr
@@ -109,7 +98,7 @@ def test_f43_a_job_whose_state_is_gone_goes_on_from_what_a_person_says(installat
     older = does(installation, "savepoint", "lost", "--wait", "--timeout", "120s")
     record = json.loads(installation.zk.get(f"{installation.root}/records/lost")[0])
     does(installation, "pause", "lost")
-    changed = installation.file(small(installation, job={"upgradeMode": "last-state"}, env={"A": "1"}), "lost.json")
+    changed = installation.file(installation.small(job={"upgradeMode": "last-state"}, env={"A": "1"}), "lost.json")
     does(installation, "apply", "-f", changed)
     checkpoints = installation.stack.storage_dir / "checkpoints" / record["uid"]
     assert checkpoints.exists()
@@ -127,7 +116,7 @@ def test_f43_a_job_whose_state_is_gone_goes_on_from_what_a_person_says(installat
 
 def test_s7_a_mass_deletion_is_held_until_it_is_confirmed_with_plain_zkcli(installation: Installation) -> None:
     names = [f"held-{number}" for number in range(4)]
-    idle = small(installation, job={"state": "suspended"})
+    idle = installation.small(job={"state": "suspended"})
     for name in names:
         does(installation, "apply", "-f", installation.file(idle, f"{name}.json"))
     for name in names:

@@ -192,6 +192,50 @@ def test_follow_goes_on_with_the_task_that_takes_the_place(cluster: Cluster) -> 
     assert result.exit_code == 130
 
 
+def test_a_task_whose_agent_is_gone_does_not_keep_the_others_from_being_followed(cluster: Cluster) -> None:
+    cluster.writes(task_id("tm", 0, 2), "a\n")
+    cluster.writes(task_id("tm", 1, 3), "b\n", "a2")
+
+    def happens(sleeps: int) -> None:
+        if sleeps == 1:
+            del cluster.files["a1", task_id("tm", 0, 2), "stdout"]
+        cluster.writes(task_id("tm", 1, 3), f"b{sleeps}\n", "a2")
+        if sleeps > 6:
+            raise KeyboardInterrupt
+
+    cluster.world.on_sleep = happens
+
+    result = cluster.world.weir("logs", "even-ids", "--task", "tm", "-f")
+
+    assert "tm.0 | a\n" in result.stdout
+    assert "tm.1 | b6\n" in result.stdout
+    assert result.stderr.count("it is tried again") == 1
+
+
+def test_what_a_task_wrote_last_is_not_lost_when_another_takes_its_place(cluster: Cluster) -> None:
+    cluster.writes(task_id("jm"), "one\n")
+    after = task_id("jm", attempt=5)
+
+    def happens(sleeps: int) -> None:
+        if sleeps == 4:
+            cluster.runs(replace(JM, attempt=5, task_id=after))
+            cluster.writes(after, "three\n")
+        if sleeps > 6:
+            raise KeyboardInterrupt
+
+    original = cluster.answer
+
+    def late(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/state" and ("a1", after, "stdout") in cluster.files:
+            cluster.files["a1", task_id("jm"), "stdout"] = b"one\ntwo\n"
+        return original(request)
+
+    cluster.world.sandbox_files = lambda: SandboxFiles(httpx.MockTransport(late))
+    cluster.world.on_sleep = happens
+
+    assert cluster.world.weir("logs", "even-ids", "-f").stdout == "one\ntwo\nthree\n"
+
+
 def test_a_file_that_became_shorter_begins_anew(cluster: Cluster) -> None:
     cluster.writes(task_id("jm"), "a long line\n")
 

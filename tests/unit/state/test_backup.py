@@ -231,7 +231,7 @@ def test_a_record_without_desired_state_and_one_that_cannot_be_read_stay_byte_fo
     assert {name: data(tree, f"{LAYOUT.records}/{name}") for name in before} == before
 
 
-def test_the_epoch_only_ever_grows() -> None:
+def test_f64_the_epoch_only_ever_grows() -> None:
     backup = taken(installation(orders=ORDERS))  # taken at epoch 41
     fresh, live = MemoryZnodes(), installation()
     live.nodes[LAYOUT.epoch] = Znode(b"77", 2, 77)
@@ -307,6 +307,29 @@ def test_two_restores_at_once_do_not_mix() -> None:
     with pytest.raises(StoreError, match="another restore has begun"):
         put(tree, backup)
     assert inspect(tree, LAYOUT).restoring is None
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [(LAYOUT.epoch, "a replica has begun to lead"), (f"{LAYOUT.jobs}/orders", "run the same restore again")],
+)
+def test_a_restore_beside_somebody_who_writes_ends_in_a_sentence(path: str, says: str) -> None:
+    tree = installation(orders=ORDERS)
+    backup = replace(taken(tree), jobs={"orders": Znode(b"older", 1, 0)})
+    commit = tree.commit
+
+    def beaten(operations: Sequence[Operation]) -> list[int]:
+        if any(each.path == path for each in operations if isinstance(each, Put)):
+            tree.commit = commit  # type: ignore[method-assign]
+            commit([Put(path, b"88", tree.nodes[path].version)])
+        return commit(operations)
+
+    tree.commit = beaten  # type: ignore[method-assign]
+
+    with pytest.raises(StoreError, match=says):
+        put(tree, backup)
+    put(tree, backup)
+    assert data(tree, f"{LAYOUT.jobs}/orders") == b"older"
 
 
 def test_multis_are_bounded_in_number_and_size() -> None:
