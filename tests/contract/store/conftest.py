@@ -18,6 +18,9 @@ from state.election import ZooKeeperElection
 from state.layout import Layout
 from state.memory import OPERATOR, MemoryElection, MemorySession, MemoryStore, MemoryTree
 from state.zookeeper import ZooKeeperStore
+from tests.contract.store.secured import secured, secured_server
+
+__all__ = ["secured", "secured_server"]
 
 SESSION_S = 4.0
 DEADLINE_S = 20.0

@@ -2,145 +2,35 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import os
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from kazoo.exceptions import NoAuthError
 from kazoo.security import make_acl
 
-from integration.local import zookeeper as servers
-from integration.local.flink_dist import ensure_flink
-from integration.local.packages import find_java
 from reconciler.app.admission import Admission
 from reconciler.model.operator import OperatorRecord
 from reconciler.model.spec_errors import DEFAULT_LIMITS
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import JobChange, OperatorChange, StoreError, StoreUnavailable
-from state.access import OPEN, Access, Credential, Protection, Tls
-from state.client import Calls, KazooClient, connect, credentials_refused
+from state.access import Access, Credential, Protection
+from state.client import Calls, KazooClient, credentials_refused
 from state.election import ZooKeeperElection
 from state.layout import Layout
 from state.protect import protect
 from state.zookeeper import ZooKeeperStore
+from tests.contract.store.secured import ANN, OPERATOR, WEIR, Secured, certificates
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).resolve().parents[3]
-SHADED = "org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server"
-WEIR = Credential("digest", "weir", "the-operators-own")
-ANN = Credential("digest", "ann", "the-users-own")
-OPERATOR = Access((WEIR,), protection=Protection(WEIR.identity, (ANN.identity,)))
-
-
-@dataclass
-class Secured:
-    """A server of its own, and the clients that a test opened with it."""
-
-    hosts: str
-    secure: str
-    tls: Tls
-    directory: Path
-    clients: list[KazooClient] = field(default_factory=list)
-
-    def client(self, access: Access = OPEN, hosts: str | None = None) -> KazooClient:
-        client = connect(hosts or self.hosts, session_timeout=4.0, timeout=10.0, access=access)
-        self.clients.append(client)
-        return client
-
-
-def _certificates(directory: Path) -> Tls:
-    """A certificate for 127.0.0.1 that is its own authority, and its key; the server's and the clients'."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "weir-test")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / "ca.pem").write_bytes(pem)
-    (directory / "key.pem").write_bytes(private)
-    (directory / "server.pem").write_bytes(private + pem)
-    ca, key_file = str(directory / "ca.pem"), str(directory / "key.pem")
-    return Tls(ca, ca, key_file)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """One ZooKeeper with SASL (DIGEST-MD5), digest, and a second port with TLS that asks clients for a certificate."""
-    directory = tmp_path_factory.mktemp("secured-zookeeper")
-    tls = _certificates(directory)
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    plain, secure = (each.getsockname()[1] for each in sockets)
-    for each in sockets:
-        each.close()
-    (directory / "jaas.conf").write_text(
-        f'Server {{ {SHADED}.auth.DigestLoginModule required user_weir="sasl-secret"; }};\n'
-    )
-    config = directory / "zoo.cfg"
-    config.write_text(
-        f"tickTime=500\ndataDir={directory}/data\nclientPort={plain}\nclientPortAddress=127.0.0.1\n"
-        f"secureClientPort={secure}\nsecureClientPortAddress=127.0.0.1\n"
-        f"serverCnxnFactory={SHADED}.NettyServerCnxnFactory\nadmin.enableServer=false\n4lw.commands.whitelist=*\n"
-        f"authProvider.1={SHADED}.auth.SASLAuthenticationProvider\n"
-        f"ssl.keyStore.location={directory}/server.pem\nssl.keyStore.type=PEM\n"
-        f"ssl.trustStore.location={directory}/ca.pem\nssl.trustStore.type=PEM\nssl.clientAuth=need\n"
-    )
-    (directory / "log4j2.properties").write_text("rootLogger.level = WARN\n")
-    java = find_java()
-    assert java is not None
-    command, *arguments = servers.server_argv(java.path, ensure_flink(), config)
-    with (directory / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [command, f"-Djava.security.auth.login.config={directory}/jaas.conf", *arguments],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        deadline = time.monotonic() + 30
-        while not servers.serves(("127.0.0.1", plain)):
-            assert process.poll() is None, (directory / "server.log").read_text()
-            assert time.monotonic() < deadline, (directory / "server.log").read_text()
-            time.sleep(0.05)
-        yield Secured(f"127.0.0.1:{plain}", f"127.0.0.1:{secure}", tls, directory)
-    finally:
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def secured(server: Secured) -> Iterator[Secured]:
-    yield server
-    for client in server.clients:
-        client.stop()
-        client.close()
-    server.clients.clear()
 
 
 def _root() -> str:
@@ -340,7 +230,7 @@ def test_tls_with_a_certificate_of_its_own(secured: Secured) -> None:
 
 
 def test_an_authority_that_is_not_known_is_told_in_one_line(secured: Secured, tmp_path: Path) -> None:
-    own = _certificates(tmp_path)
+    own = certificates(tmp_path)
 
     said = _weir("get", "--zk", secured.secure, WEIR_ZK_CA_FILE=str(own.ca_file))
     plain = _weir("get", "--zk", secured.secure)
