@@ -152,8 +152,13 @@ def _newer(schema: int) -> NewerSchema:
     )
 
 
+_SAID = 500
+"""Characters of an explanation; a key of somebody's document may be as long as the document."""
+
+
 def _first(error: ValidationError) -> str:
     """The first thing that is wrong; never the value, which may be long."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    text = f"{where}: {first['msg']}" if where else first["msg"]
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:_SAID])

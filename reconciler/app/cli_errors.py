@@ -20,7 +20,8 @@ class Problem(click.ClickException):
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Without control characters: what a message repeats may be anybody's text."""
+    return "".join(each if each.isprintable() else "\ufffd" for each in " ".join(text.split()))
 
 
 def explain(error: BaseException) -> Problem:

@@ -63,6 +63,14 @@ def mask(text: str) -> str:
     return text
 
 
+def harmless(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For lines on a terminal: no text of a user ends a line or drives it. JSON escapes by itself."""
+    for key, value in event.items():
+        if isinstance(value, str) and key not in ("exception", "stack"):
+            event[key] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
+    return event
+
+
 def configure(form: str, level: str) -> None:
     """Console lines for people, JSON lines for machines."""
     numeric = logging.getLevelNamesMapping()[level.upper()]
@@ -78,6 +86,7 @@ def configure(form: str, level: str) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             redact,
+            *([harmless] if form == "console" else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numeric),

@@ -36,6 +36,8 @@ def shown(value: object) -> str:
 
 def _text(text: str, limit: int) -> str:
     clean = text.encode("utf-8", "backslashreplace").decode()
+    # Keys are a user's text too: what drives a terminal or ends a line of a log is shown, not done.
+    clean = "".join(each if each.isprintable() else repr(each)[1:-1] for each in clean)
     return clean if len(clean) <= limit else f"{clean[: limit - 1]}…"
 
 

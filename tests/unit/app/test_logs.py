@@ -83,3 +83,17 @@ def test_calls_on_other_threads_log_with_the_leaders_epoch(lines: io.StringIO) -
 
     found = json.loads(lines.getvalue())
     assert (found["epoch"], found["replica"]) == (7, "r1")
+
+
+def test_no_text_of_a_user_forges_a_line_or_drives_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, out = structlog.get_config(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", out)
+    try:
+        logs.configure("console", "info")
+        structlog.get_logger("t").info("spec.refused", job="a\n2026-01-01 [info] forged", error="\x1b[2J\u202egone\r")
+    finally:
+        structlog.configure(**before)
+
+    assert out.getvalue().count("\n") == 1
+    assert all(each.isprintable() for each in out.getvalue().rstrip("\n"))
+    assert "\\x1b[2J" in out.getvalue()

@@ -239,6 +239,17 @@ def test_a_cron_expression_has_five_fields(cron: str) -> None:
     assert (error.path, "write five fields" in (error.hint or "")) == ("snapshots.cron", True)
 
 
+@given(st.text(max_size=30), st.sampled_from(["env", "secrets", "flinkConfiguration", ""]))
+def test_an_error_repeats_no_control_character_of_a_key(key: str, section: str) -> None:
+    change = {section: {key: "\x1b[31m\n"}} if section else {key: "\x1b[31m\n"}
+    found: tuple[SpecError, ...] = ()
+    try:
+        parse(change)
+    except SpecInvalid as refused:
+        found = refused.errors
+    assert all(error.sentence().isprintable() for error in found), found
+
+
 def test_a_secret_where_flink_would_print_it_is_refused() -> None:
     key = "high-availability.zookeeper.client.authorization"
     error = only({"secrets": {"zk": "/srv/zk"}, "flinkConfiguration": {key: "${secret:zk}"}})

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.control import Action, RawRequest, parse_request
@@ -40,15 +40,15 @@ def said(decode: Callable[..., Any], *arguments: Any) -> str:
 
 @pytest.mark.parametrize("decode", [decode_record, decode_status, decode_events, decode_operator, decode_leader])
 def test_f12_bytes_of_anybody_are_read_or_refused(decode: Callable[[bytes], Any]) -> None:
-    @settings(max_examples=300)
+    @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
     @given(junk | deep | near.map(lambda value: json.dumps(value).encode()))
     def hostile(data: bytes) -> None:
-        assert "\n" not in said(decode, data)
+        assert said(decode, data).isprintable()
 
     hostile()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(near)
 def test_f12_a_record_with_fields_of_anybody_is_read_or_refused(change: dict[str, Any]) -> None:
     assert said(decode_record, json.dumps({**RECORD, **change}).encode(), "orders")
@@ -69,7 +69,7 @@ request_like = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=600, suppress_health_check=[HealthCheck.too_slow])
 @given(junk | deep | request_like.map(lambda value: json.dumps(value).encode()), st.sampled_from(["orders", "_global"]))
 def test_f51_a_request_of_anybody_is_understood_or_answered_with_a_sentence(data: bytes, name: str) -> None:
     asked = parse_request(RawRequest(name, REF, data))
