@@ -58,6 +58,7 @@ def check(services: Services, /, path: Path | None, zk: str | None, root: str | 
 
     loaded = effective(services, path, zk, root, options)
     replica.check(loaded.config)
+    loaded.config.zookeeper.access()
     wrong = list(_unreadable(loaded))
     if wrong:
         raise Problem(wrong, USAGE)

@@ -92,8 +92,16 @@ def test_what_would_only_fail_at_the_start_of_a_replica_fails_the_check(world: W
 
     missing = world.weir("config", "check", "--config", path)
     incomplete = world.weir("config", "check", "--master", "h:5050")
+    unauthenticated = world.file(
+        FILE.replace('secret_file = "/etc/weir/mesos-secret"', "").replace(
+            "[mesos]", 'auth_file = "/nowhere/zk"\n[mesos]'
+        ),
+        "auth.toml",
+    )
+    without_credentials = world.weir("config", "check", "--config", unauthenticated)
 
-    assert missing.exit_code == incomplete.exit_code == 2
+    assert missing.exit_code == incomplete.exit_code == without_credentials.exit_code == 2
+    assert "/nowhere/zk" in without_credentials.stderr
     assert "mesos.secret_file /etc/weir/mesos-secret cannot be read: No such file or directory" in missing.stderr
     assert "no durable storage is configured" in incomplete.stderr
 
