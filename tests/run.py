@@ -69,7 +69,7 @@ SUITES = {
         ),
     ),
     "unit": Suite(2, (_pytest("tests/unit"),)),
-    "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--quick"),)),
+    "mutation": Suite(3, ((sys.executable, "-m", "tests.mutation", "--no-stack"),)),
     "contract": Suite(6, (_real("tests/contract"),)),
     "stack": Suite(
         24,

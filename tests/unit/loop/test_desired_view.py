@@ -63,6 +63,10 @@ def test_f13_a_vanished_tree_ends_nothing() -> None:
     assert not ends(after(MISSING))
 
 
+def test_f13_a_tree_that_is_new_and_empty_ends_nothing() -> None:
+    assert not ends(after(tree(None, parent=30)))
+
+
 def test_f13_a_tree_that_vanishes_while_the_first_record_is_on_its_way_ends_nothing() -> None:
     assert not ends(after(MISSING, on_its_way=True))
     assert ends(after(tree(20), MISSING, on_its_way=True))
