@@ -17,7 +17,7 @@ from integration.local.packages import find_java
 from integration.local.stack import LocalStack
 
 # How long an example takes says something about the machine only.
-settings.register_profile("unhurried", deadline=None)
+settings.register_profile("unhurried", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("unhurried")
 
 _STACK = pytest.StashKey[LocalStack]()
