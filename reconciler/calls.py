@@ -25,6 +25,10 @@ class MesosCalls:
     def decline(self, offer_ids: Sequence[str], refuse_s: float) -> None:
         self._send("decline", offer_ids, refuse_s)
 
+    def answer_inverse(self, offer_id: str, accepted: bool, refuse_s: float) -> None:
+        """Whether an agent with a maintenance window may go; a lost answer is asked for again."""
+        self._send("accept_inverse" if accepted else "decline_inverse", [offer_id], refuse_s)
+
     def suppress(self) -> None:
         self._send("suppress")
 

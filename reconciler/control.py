@@ -20,7 +20,7 @@ from reconciler.decide_operator import decide_operator, mark_of, paused_by_all
 from reconciler.jobs import JobEntry
 from reconciler.model.control import GLOBAL, Action, Asked
 from reconciler.model.events import Event, OperatorCommitted, StoredOperator
-from reconciler.model.operator import OperatorRecord
+from reconciler.model.operator import Drain, OperatorRecord
 from reconciler.model.record import SpecRef
 from reconciler.model.status import JobEvent
 from reconciler.ports import Fence, Fenced, OperatorChange, Store, StoreError
@@ -49,6 +49,8 @@ class Control:
         self._news = True
         """False once all that was read is dealt with: no other event costs a look at every job."""
         self._not_before = self._looked_at = float("-inf")
+        self.windows: tuple[Drain, ...] = ()
+        """Agents that are to be empty because Mesos says so."""
         self.record = OperatorRecord()
         self.problem: str | None = None
         """Why the operator's record cannot be read: everything stays as it is until it can."""
@@ -56,7 +58,7 @@ class Control:
     @property
     def draining(self) -> frozenset[str]:
         """Ids and hostnames of agents that are to be empty."""
-        return frozenset(drain.agent for drain in self.record.draining)
+        return frozenset(drain.agent for drain in (*self.record.draining, *self.windows))
 
     @property
     def paused(self) -> str | None:

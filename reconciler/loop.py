@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 
-from reconciler import sessions
+from reconciler import drains, sessions
 from reconciler.calls import MesosCalls
 from reconciler.committing import Committer, Launcher, take_settled
 from reconciler.control import Control
@@ -46,6 +47,7 @@ from reconciler.releasing import Releaser
 from reconciler.report import running_job_managers, status_of
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
+from reconciler.windows import Windows
 
 log = structlog.get_logger("weir.loop")
 
@@ -81,8 +83,9 @@ class Loop:
         self._launcher = Launcher(parts.cluster, submit, self._calls.decline)
         self._poller = Poller(parts.flink, parts.clock, self._timers, submit)
         self._cap = DisruptionCap(parts.policy.disruptions, parts.policy.disruption_interval_s)
+        self._windows = Windows(parts.policy.maintenance_lead_s, self._calls.answer_inverse)
         self._moves = Moves(parts.policy.moves)
-        self._placer = Placer(parts.placement, self._offers, self._timers)
+        self._placer = Placer(parts.placement, self._offers, self._timers, parts.policy.maintenance_lead_s)
         self._releaser = Releaser(
             parts, lease, self._timers, self._calls, self._committer, self._launcher, self._effects, self._poller,
             self._takeover,
@@ -114,8 +117,8 @@ class Loop:
         return self._lease.fence.epoch
 
     def drains(self) -> tuple[Drain, ...]:
-        """Agents that a person wants to be empty."""
-        return self._control.record.draining
+        """Agents that a person, or a maintenance window of Mesos, wants to be empty."""
+        return (*self._control.record.draining, *self._control.windows)
 
     def open_offers(self) -> tuple[tuple[Offer, float], ...]:
         return self._offers.since()
@@ -136,6 +139,8 @@ class Loop:
         return {
             ev.TaskUpdate: self._on_update,
             ev.OffersReceived: self._on_offers,
+            ev.InverseOffersReceived: self._on_inverse_offers,
+            ev.InverseOfferRescinded: lambda event: self._windows.rescinded(event.offer_id),
             ev.OfferRescinded: lambda event: self._offers.rescind(event.offer_id),
             ev.AgentLost: self._on_agent_lost,
             ev.FlinkAnswered: self._on_flink,
@@ -158,7 +163,24 @@ class Loop:
     def _on_offers(self, event: ev.OffersReceived) -> None:
         now = self._now()
         self._offers.add(event.offers, now)
+        self._windows.offered(event.offers, now)
         self._dirty.update(entry.name for entry in self._wanting(now))
+
+    def _on_inverse_offers(self, event: ev.InverseOffersReceived) -> None:
+        if self._takeover.acting:  # else nobody knows yet what is there; Mesos asks again
+            self._windows.asked(event.offers, partial(drains.left, self.jobs), self._now())
+
+    def _note_windows(self, now: float) -> None:
+        """Maintenance begins, ends, or is called off."""
+        self._windows.forget_silent(partial(drains.left, self.jobs), now)
+        found = self._windows.drains(now)
+        if found != self._control.windows:
+            log.info("maintenance.windows", agents=[each.agent for each in found])
+            self._control.windows = found
+            self._dirty |= self._control.apply(self.jobs)
+        due = self._windows.next_at(now)
+        if due is not None:
+            self._timers.set_earlier("windows", due)
 
     def _on_desired(self, event: ev.DesiredLoaded) -> None:
         self._dirty |= self._desired.take(event, self.jobs)
@@ -297,6 +319,7 @@ class Loop:
         if self.stopped is not None or not self._takeover.acting or not self._lease.may_act():
             return
         now = self._now()
+        self._note_windows(now)
         again = self._control.work(self.jobs, now)
         if again is not None:
             self._timers.set_earlier("control", again)

@@ -24,8 +24,8 @@ from reconciler import constraints
 from reconciler.model.resources import Assignment, Candidate, Offer, PlacementStrategy, Sibling, TaskRequest
 from reconciler.placewhy import Refusals, fits, port_count, shortage, why_not
 
-DRAIN_S = 600.0
-"""An agent whose maintenance begins within this time gets no new tasks (fault 37)."""
+LEAD_S = 600.0
+"""An agent whose maintenance begins within this time gets no new tasks (fault 37); `mesos.maintenance_lead_s`."""
 ENOUGH = 50
 """So many agents that fit and have nothing against them are compared; the rest are not looked at."""
 _MAX_RANK = 16
@@ -51,12 +51,13 @@ def place(
     strategies: Mapping[str, PlacementStrategy],
     now: float = 0.0,
     draining: frozenset[str] = frozenset(),
+    lead_s: float = LEAD_S,
 ) -> Placement:
     """Assign as many requests as fit, in the order given. `now` is compared with maintenance windows.
 
     `draining` are ids and hostnames of agents that take nothing new.
     """
-    matching = _Pass(offers, strategies, now, draining)
+    matching = _Pass(offers, strategies, now, draining, lead_s)
     for request in requests:
         matching.match(request)
     return Placement(tuple(matching.assignments), matching.waiting, matching.problems)
@@ -97,8 +98,10 @@ class _Pass:
         strategies: Mapping[str, PlacementStrategy],
         now: float,
         draining: frozenset[str],
+        lead_s: float,
     ) -> None:
         self._draining = draining
+        self._lead_s = lead_s
         self._agents = merge(offers)
         self._order = sorted(self._agents)
         self._attributes = {agent.agent_id: agent.attributes for agent in self._agents.values()}
@@ -167,7 +170,7 @@ class _Pass:
     def _refused(self, agent: Candidate, checks: Sequence[constraints.Check]) -> tuple[str, str] | None:
         """What refuses the agent whatever it has left, and in which words."""
         start = agent.unavailable_from
-        if start is not None and start <= self._now + DRAIN_S:
+        if start is not None and start <= self._now + self._lead_s:
             return "maintenance", "it begins soon" if start > self._now else "it has begun"
         if agent.agent_id in self._draining or agent.hostname in self._draining:
             return "drain", "it is to be empty"

@@ -23,7 +23,14 @@ Placed = dict[str, list[tuple[Launch, Assignment]]]
 class Placer:
     """What outlives one pass: the cap on relaunches, and which broken strategies were told of."""
 
-    def __init__(self, strategies: Mapping[str, PlacementStrategy], offers: OfferBook, timers: Timers) -> None:
+    def __init__(
+        self,
+        strategies: Mapping[str, PlacementStrategy],
+        offers: OfferBook,
+        timers: Timers,
+        lead_s: float,
+    ) -> None:
+        self._lead_s = lead_s
         self._strategies = strategies
         self._offers = offers
         self._timers = timers
@@ -44,7 +51,7 @@ class Placer:
         for job, at in admitted.wake.items():
             self._timers.set_earlier(f"job/{job}", at)
         offers = self._offers.all()
-        outcome = place(admitted.requests, offers, self._strategies, now, draining)
+        outcome = place(admitted.requests, offers, self._strategies, now, draining, self._lead_s)
         self._cap.spend(outcome.assignments)
         waiting = {**outcome.waiting, **{request.task_name: admitted.why for request in admitted.held}}
         capped = frozenset(request.task_name for request in admitted.held)

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from integration.mesos.convert import to_offer, to_update
+from integration.mesos.convert import to_inverse_offer, to_offer, to_update
 from integration.mesos.library import Scheduler
 from integration.mesos.offers import OfferBook
 from reconciler.model.events import (
@@ -17,6 +17,8 @@ from reconciler.model.events import (
     FrameworkDisplaced,
     FrameworkNamesake,
     FrameworkRemoved,
+    InverseOfferRescinded,
+    InverseOffersReceived,
     OfferRescinded,
     OffersReceived,
     Subscribed,
@@ -50,7 +52,10 @@ class Callbacks(Scheduler):  # type: ignore[misc]
         self._sink(OfferRescinded(str(offer_id["value"])))
 
     def inverseOffers(self, driver: Any, offers: Any) -> None:
-        log.info("mesos.inverse_offers_ignored", count=len(offers))
+        self._sink(InverseOffersReceived(tuple(to_inverse_offer(offer) for offer in offers)))
+
+    def inverseOfferRescinded(self, driver: Any, offer_id: Mapping[str, Any]) -> None:
+        self._sink(InverseOfferRescinded(str(offer_id["value"])))
 
     def statusUpdate(self, driver: Any, status: Mapping[str, Any]) -> None:
         self._sink(to_update(status))

@@ -10,7 +10,7 @@ import structlog
 from integration.mesos.resources import Raw, ResourcePool
 from reconciler.model.events import TaskUpdate
 from reconciler.model.observation import TaskState
-from reconciler.model.resources import FetchUri, Offer, TaskInfo
+from reconciler.model.resources import FetchUri, InverseOffer, Offer, TaskInfo
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +41,26 @@ def attribute_text(attribute: Mapping[str, Any]) -> str:
     return ""
 
 
+def _unavailability(raw: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Start (epoch seconds) and length (seconds) of a maintenance window; no length: without end."""
+    said = raw.get("unavailability", {})
+    start, length = (said.get(key, {}).get("nanoseconds") for key in ("start", "duration"))
+    seconds = tuple(float(value) / NANOSECONDS if value is not None else None for value in (start, length))
+    return seconds[0], seconds[1]
+
+
+def to_inverse_offer(raw: Mapping[str, Any]) -> InverseOffer:
+    """What Mesos asks about an agent that has a maintenance window."""
+    start, length = _unavailability(raw)
+    return InverseOffer(str(raw["id"]["value"]), value_of(raw, "agent_id") or "", start or 0.0, length)
+
+
 def to_offer(raw: Mapping[str, Any], roles: Sequence[str]) -> Offer:
     """An offer with the totals of what we may use of it."""
     pool = ResourcePool(raw.get("resources", ()), roles)
     hostname = str(raw.get("hostname", ""))
     address = raw.get("url", {}).get("address", {})
-    start = raw.get("unavailability", {}).get("start", {}).get("nanoseconds")
+    start, _ = _unavailability(raw)
     attributes: dict[str, str] = {}
     for attribute in raw.get("attributes", ()):
         attributes.setdefault(str(attribute["name"]), attribute_text(attribute))
@@ -61,7 +75,7 @@ def to_offer(raw: Mapping[str, Any], roles: Sequence[str]) -> Offer:
         gpus=pool.total("gpus"),
         ports=pool.ports(),
         attributes=attributes,
-        unavailable_from=None if start is None else int(start) / NANOSECONDS,
+        unavailable_from=start,
         role=str(raw.get("allocation_info", {}).get("role", "*")),
     )
 

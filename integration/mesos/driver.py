@@ -119,6 +119,15 @@ class MesosCluster:
         driver.declineOffer([{"value": i} for i in offer_ids], filters={"refuse_seconds": float(refuse_seconds)})
         self._book.forget(offer_ids)
 
+    def accept_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        """Mesos asks again after so many seconds, while tasks of ours are there and the window is scheduled."""
+        if offer_ids:
+            self._connected().answer_inverse_offers("ACCEPT_INVERSE_OFFERS", offer_ids, refuse_seconds)
+
+    def decline_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        if offer_ids:
+            self._connected().answer_inverse_offers("DECLINE_INVERSE_OFFERS", offer_ids, refuse_seconds)
+
     def suppress(self) -> None:
         """No more offers, also after a re-subscription, until `revive`."""
         self._connected().suppressOffers()

@@ -70,6 +70,16 @@ class FakeCluster:
         if offer_ids:
             self._call("DECLINE", lambda framework: self.mesos._decline(framework, offer_ids, refuse_seconds))
 
+    def accept_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        self._answer_inverse("ACCEPT_INVERSE_OFFERS", offer_ids, refuse_seconds, agreed=True)
+
+    def decline_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        self._answer_inverse("DECLINE_INVERSE_OFFERS", offer_ids, refuse_seconds, agreed=False)
+
+    def _answer_inverse(self, call: str, offer_ids: Sequence[str], refuse_seconds: float, agreed: bool) -> None:
+        if offer_ids:
+            self._call(call, lambda framework: self.mesos._answer_inverse(framework, offer_ids, refuse_seconds, agreed))
+
     def suppress(self) -> None:
         def apply(framework: FakeFramework) -> None:
             framework.suppressed = True

@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from integration.mesos.fake_agents import AgentSide, OnEnd, OnLaunch
+from integration.mesos.fake_agents import OnEnd, OnLaunch
+from integration.mesos.fake_maintenance import MaintenanceSide
 from integration.mesos.fake_state import (
     AgentStatus,
     Bundle,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 MASTER = "fake-master:5050"
 
 
-class FakeMesos(AgentSide):
+class FakeMesos(MaintenanceSide):
     """One Mesos cluster. Schedulers connect with `FakeCluster(mesos)`.
 
     `fault` is asked about each call by its name ("ACCEPT", "KILL", …) and may answer what goes wrong.
@@ -66,6 +67,9 @@ class FakeMesos(AgentSide):
         self.frameworks: dict[str, FakeFramework] = {}
         self.removed: set[str] = set()
         self.offers: dict[str, FakeOffer] = {}
+        self._inverse = {}
+        self._inverse_filters = {}
+        self.agreed = {}
         self.calls: list[str] = []
         """The names of all calls that reached the master."""
         self._up = True
@@ -97,6 +101,7 @@ class FakeMesos(AgentSide):
             self._subscribe_waiting()
             self._work()
             self._allocate()
+            self._offer_inversely()
         count = len(self._outbox)
         for _ in range(count):
             if not self._outbox:
@@ -176,6 +181,7 @@ class FakeMesos(AgentSide):
         framework.cluster, framework.lost_since = None, self.now
         framework.filters.clear()
         self._drop_offers(framework.id)
+        self._drop_inverse(framework.id)
 
     def _cut(self, framework: FakeFramework, why: str) -> None:
         cluster = framework.cluster

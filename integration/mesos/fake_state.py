@@ -119,6 +119,7 @@ class FakeAgent:
     total: Bundle
     attributes: Mapping[str, str] = field(default_factory=dict)
     unavailable_from: float | None = None
+    unavailable_s: float | None = None
     status: AgentStatus = AgentStatus.REGISTERED
     up: bool = True
     hosted: bool = True

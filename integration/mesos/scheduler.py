@@ -236,6 +236,14 @@ class SchedulerDriver(StreamLoop):
         self._suppressed = False
         super().reviveOffers(roles)
 
+    def answer_inverse_offers(self, call: str, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        """ACCEPT_INVERSE_OFFERS or DECLINE_INVERSE_OFFERS; the parent has only the first of them."""
+        said = {
+            "inverse_offer_ids": [{"value": offer_id} for offer_id in offer_ids],
+            "filters": {"refuse_seconds": float(refuse_seconds)},
+        }
+        self._send({"type": call, "framework_id": {"value": self.framework_id}, call.lower(): said})
+
     def killTask(self, task_id: str, agent_id: str | None = None, grace_s: float | None = None) -> None:  # noqa: N802
         """KILL with the agent id, without which a task of an unknown agent cannot be killed, and a grace time."""
         kill: dict[str, Any] = {"task_id": {"value": task_id}}

@@ -103,6 +103,8 @@ class Mesos(_Section):
     """Ask for the offers of agents that have GPUs; Mesos gives them to no other framework."""
     principal: str | None = None
     secret_file: str | None = None
+    maintenance_lead_s: Annotated[float, Field(ge=0)] = 600.0
+    """So long before a maintenance window its agent takes nothing new, and what is there moves away."""
     handover_s: Annotated[float, Field(ge=1.0)] = 60.0
     """How long a leader looks for a master before it lets another replica try."""
 

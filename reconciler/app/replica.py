@@ -290,6 +290,7 @@ class Replica:
             retries=self._retries,
             lost_grace_s=jobs.lost_grace_s,
             disruptions=self._config.limits.disruptions,
+            maintenance_lead_s=self._config.mesos.maintenance_lead_s,
             moves=self._config.limits.moves,
             disruption_interval_s=self._config.limits.interval_s,
         )

@@ -9,7 +9,7 @@ from reconciler.model.control import Asked
 from reconciler.model.observation import FlinkObservation, RestoreView, TaskState
 from reconciler.model.operator import OperatorRecord
 from reconciler.model.record import Record, SpecRef
-from reconciler.model.resources import Offer
+from reconciler.model.resources import InverseOffer, Offer
 from reconciler.model.spec import JobSpec
 
 # From Mesos
@@ -37,6 +37,18 @@ class OffersReceived:
 
 @dataclass(frozen=True, slots=True)
 class OfferRescinded:
+    offer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOffersReceived:
+    """Agents with tasks of ours have maintenance windows; sent again until nothing of ours is there."""
+
+    offers: tuple[InverseOffer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InverseOfferRescinded:
     offer_id: str
 
 
@@ -243,7 +255,8 @@ class Stop:
 
 
 Event = (
-    Subscribed | Disconnected | OffersReceived | OfferRescinded | TaskUpdate | AgentLost
+    Subscribed | Disconnected | OffersReceived | OfferRescinded | InverseOffersReceived | InverseOfferRescinded
+    | TaskUpdate | AgentLost
     | FrameworkDisplaced | FrameworkRemoved | FrameworkNamesake | DesiredChanged | DesiredLoaded | RecordsLoaded
     | FrameworkIdSaved | Committed | OperatorCommitted
     | FlinkAnswered | RestoreFound | EffectDone | Tick | Stop

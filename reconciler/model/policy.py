@@ -47,6 +47,8 @@ class Policy:
     disruption_interval_s: float = 60.0
     moves: int = 2
     """So many jobs at once leave drained agents."""
+    maintenance_lead_s: float = 600.0
+    """So long before a maintenance window of Mesos its agent takes nothing new, and what is there moves away."""
     standby_up_s: float = 10.0
     """How long a JobManager has to run before the one that it stands in for may go."""
     tombstone_s: float = 30 * 86400.0

@@ -35,6 +35,17 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class InverseOffer:
+    """Mesos asks whether an agent may be taken away: it has a maintenance window. Times are seconds since the epoch."""
+
+    id: str
+    agent_id: str
+    start: float
+    duration_s: float | None = None
+    """None: without end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sibling:
     """A placed task of the same job: what spreading and constraints look at."""
 

@@ -123,6 +123,12 @@ class SimCluster:
         self.inner.decline(offer_ids, refuse_seconds)
         self._say("DECLINE", True, f"{len(offer_ids)} offers for {refuse_seconds:g} s")
 
+    def accept_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        self.inner.accept_inverse(offer_ids, refuse_seconds)
+
+    def decline_inverse(self, offer_ids: Sequence[str], refuse_seconds: float) -> None:
+        self.inner.decline_inverse(offer_ids, refuse_seconds)
+
     def suppress(self) -> None:
         self.inner.suppress()
         self._say("SUPPRESS", True, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import time
 import urllib.parse
 import urllib.request
@@ -129,6 +130,10 @@ class World:
     def close(self) -> None:
         raise NotImplementedError
 
+    def maintain(self, agent_id: str | None, starts_in: float = 0.0, duration_s: float = 0.0) -> float:
+        """Schedule one maintenance window, or none (`agent_id` None); its start in epoch seconds."""
+        raise NotImplementedError
+
     def pump(self) -> None:
         self.poll()
         for scheduler in self.schedulers:
@@ -176,6 +181,14 @@ class FakeWorld(World):
     def clock(self) -> float:
         return self.mesos.now
 
+    def maintain(self, agent_id: str | None, starts_in: float = 0.0, duration_s: float = 0.0) -> float:
+        for agent in self.mesos.agents.values():
+            if agent.id == agent_id:
+                self.mesos.schedule_maintenance(agent.id, self.mesos.now + starts_in, duration_s)
+            elif agent.unavailable_from is not None:
+                self.mesos.schedule_maintenance(agent.id, None)
+        return self.mesos.now + starts_in
+
     def close(self) -> None:
         pass
 
@@ -194,6 +207,25 @@ class RealWorld(World):
 
     def clock(self) -> float:
         return time.monotonic()
+
+    def maintain(self, agent_id: str | None, starts_in: float = 0.0, duration_s: float = 0.0) -> float:
+        leader = self._stack.leader()
+        with urllib.request.urlopen(f"{leader.url}/master/slaves", timeout=10) as answer:
+            agents = json.load(answer)["slaves"]
+        start = time.time() + starts_in
+        windows = []
+        for agent in agents:
+            if agent["id"] == agent_id:
+                ip = agent["pid"].partition("@")[2].rpartition(":")[0]
+                machine = {"hostname": agent["hostname"], "ip": ip}
+                spans = {"start": start, "duration": duration_s}
+                unavailability = {key: {"nanoseconds": int(value * 1e9)} for key, value in spans.items()}
+                windows.append({"machine_ids": [machine], "unavailability": unavailability})
+        request = urllib.request.Request(
+            f"{leader.url}/maintenance/schedule", json.dumps({"windows": windows}).encode(), method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+        return start
 
     def close(self) -> None:
         """Only here is a framework torn down, and by hand: nothing in the adapter can."""

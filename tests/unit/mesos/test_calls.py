@@ -335,3 +335,13 @@ def test_calls_from_many_threads_all_arrive(kit, master):
     for thread in threads:
         thread.join()
     assert len(master.of("KILL")) == 32
+
+
+def test_f37_an_inverse_offer_is_answered_with_how_long_the_answer_holds(kit, master):
+    cluster, _ = kit.subscribed(master)
+    cluster.decline_inverse(["i1"], 10.0)
+    cluster.accept_inverse(["i2"], 10.0)
+    assert master.types() == ["DECLINE_INVERSE_OFFERS", "ACCEPT_INVERSE_OFFERS"]
+    said = [call[call["type"].lower()] for call in master.calls]
+    assert [each["inverse_offer_ids"] for each in said] == [[{"value": "i1"}], [{"value": "i2"}]]
+    assert said[0]["filters"] == {"refuse_seconds": 10.0}

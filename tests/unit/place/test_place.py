@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.model.resources import Candidate, Offer, TaskRequest
-from reconciler.place import DRAIN_S, Placement, place
+from reconciler.place import LEAD_S, Placement, place
 from tests.unit.place.worlds import JM, STRATEGIES, TM, offer, request, sibling
 
 thousandths = st.integers(0, 4000).map(lambda value: value / 1000)
@@ -256,7 +256,7 @@ def test_a_role_takes_only_its_own_offers() -> None:
     assert run([wanted], [offer("a1", role="flink")]).assignments
 
 
-@pytest.mark.parametrize(("start", "placed"), [(900.0, False), (1000.0 + DRAIN_S, False), (1001.0 + DRAIN_S, True)])
+@pytest.mark.parametrize(("start", "placed"), [(900.0, False), (1000.0 + LEAD_S, False), (1001.0 + LEAD_S, True)])
 def test_f37_an_agent_that_is_about_to_be_taken_down_gets_no_task(start: float, placed: bool) -> None:
     outcome = run([request()], [offer("a1", unavailable_from=start)], now=1000.0)
 
