@@ -28,6 +28,7 @@ PACKED = "2.2.1"
 """As a spec's flinkVersion: the distribution that comes as a tarball."""
 NEVER = "2.2.9"
 """As a spec's flinkVersion: a tarball that a task waits for without end."""
+ZOOKEEPER_PASSWORD = "the-operators-own"
 SERIES = ("2.2", "1.20", "2.3")
 
 Fields = Mapping[str, Any]
@@ -274,8 +275,13 @@ def receiver() -> Iterator[Receiver]:
 def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One replica that leads: failover is tested elsewhere."""
     directory = tmp_path_factory.mktemp("jobs")
+    credentials = directory / "zookeeper-auth"
+    credentials.write_text(f"digest weir:{ZOOKEEPER_PASSWORD}\n", encoding="utf-8")
+    credentials.chmod(0o600)
     settings = {
         **distributions(stack, directory, receiver),
+        # What the operator owns is its own; the tests are users like any other.
+        "zookeeper": {"auth_file": str(credentials), "acl_users": ["world:anyone"]},
         "notifications.webhook": {"url": f"{receiver.url}/events"},
     }
     with Installation(

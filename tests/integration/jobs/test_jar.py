@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from kazoo.exceptions import NoAuthError, NoNodeError
 
 from reconciler.app.demo.harness import ask
 from reconciler.model.record import Lifecycle, SnapshotKind
@@ -76,6 +77,9 @@ def test_every_argument_variable_and_secret_reaches_the_job_as_it_is(made: World
     for name, value in variables.items():
         assert f"{name}={value}".encode() in environment
     assert not Path(CANARY).exists()
+    # The tests have no credentials: desired state is theirs, what the operator remembers is not.
+    with pytest.raises(NoAuthError):
+        made.installation.store._client.set(f"{made.installation.root}/records/{job.name}", b"forged")
     # Secrets: the path in the environment, the content in the configuration of the process and nowhere else.
     assert Path(f"{seen}-token").read_text() == str(token)
     configurations = [path / "conf" / "config.yaml" for path in job.sandboxes(1)]
@@ -117,9 +121,12 @@ def everything_told(made: World, job: Job, seen: Path) -> Iterator[tuple[str, by
 
 
 def znodes(installation: Any, path: str) -> Iterator[tuple[str, bytes]]:
+    """What is there; a JobManager that ends takes its own nodes along meanwhile."""
     client = installation.store._client
-    if client.exists(path) is None:
+    try:
+        data, children = client.get(path)[0], client.get_children(path)
+    except NoNodeError:
         return
-    yield path, client.get(path)[0]
-    for child in client.get_children(path):
+    yield path, data
+    for child in children:
         yield from znodes(installation, f"{path}/{child}")
