@@ -2,7 +2,8 @@
 
 An inverse offer stands until it is answered or rescinded. Whatever the answer was, the next one comes when
 its filter is over, as long as the window is scheduled and the framework holds something there (Mesos docs,
-"Maintenance Primitives"; the default filter of an answer is 5 s).
+"Maintenance Primitives"; the default filter of an answer is 5 s). A real master also asks frameworks that
+were only offered something there; that is not played here, since the answer is the same.
 """
 
 from __future__ import annotations

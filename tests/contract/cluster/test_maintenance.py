@@ -50,13 +50,3 @@ def test_f37_who_holds_a_task_there_is_asked_until_the_window_is_called_off(worl
     third = world.wait(lambda: [o for o in inverse(scheduler, since) if o.id not in (first.id, second.id)])[0]
     world.maintain(None)
     world.wait(lambda: [e for e in scheduler.of(InverseOfferRescinded) if e.offer_id == third.id])
-
-
-def test_f37_who_holds_nothing_there_is_not_asked(world, scheduler):
-    task = scheduler.run()
-    other = world.wait(lambda: [o for o in scheduler.open_offers() if o.agent_id != task.agent_id])[0].agent_id
-    since = scheduler.mark()
-    world.maintain(other, HOUR, HOUR)
-    world.wait(lambda: [o for o in scheduler.open_offers(since) if o.agent_id == other])
-    world.let_pass(3.0)
-    assert [o for o in inverse(scheduler, since) if o.agent_id == other] == []
