@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from reconciler import decide_running, decide_snapshots, decide_tasks
 from reconciler.decide_tasks import NAMES
-from reconciler.model.observation import FlinkObservation, JobState, TaskState
+from reconciler.model.observation import LIVING, FlinkObservation, JobState, TaskState
 from reconciler.model.record import Role, Task
 from reconciler.turn import Turn
 
@@ -119,9 +119,10 @@ def _may_have_standby(turn: Turn, task: Task) -> bool:
     """A second JobManager inside a generation goes on from the HA metadata, so that has to be there (S2)."""
     if turn.generation.spec.is_session:
         return True
-    turn.emit(decide_tasks.find_restore_point(turn))
+    turn.emit(decide_tasks.look_at_living(turn))
     view = turn.seen.restore
-    if view is None or not view.answered or view.generation != turn.generation.number:
+    current = view is not None and view.generation == LIVING and view.job_id == turn.generation.job_id
+    if view is None or not view.answered or not current:
         turn.moving = turn.seen.may_move or turn.moving
         turn.wait(f"{_moving(task)}: looking for its HA metadata")
         return False

@@ -14,7 +14,7 @@ from reconciler import decide_ending, decide_restore, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids, uris
 from reconciler.model.control import Action, ControlRequest
-from reconciler.model.observation import PATHS_ONLY, JobState, RestoreView
+from reconciler.model.observation import LIVING, JobState, RestoreView
 from reconciler.model.record import (
     Answer,
     Ending,
@@ -82,7 +82,7 @@ def _path_is_looked_at(turn: Turn, request: ControlRequest) -> bool:
 
 def _look_at(turn: Turn, path: str) -> RestoreView | None:
     view = turn.seen.restore
-    return view if view is not None and view.generation == PATHS_ONLY and view.asked == (path,) else None
+    return view if view is not None and view.generation == LIVING and view.asked == (path,) else None
 
 
 def _answer(turn: Turn, id_: str, action: str, accepted: bool, said: str, by: str) -> None:

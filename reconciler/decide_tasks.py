@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir, cluster_id, flink_job_id
-from reconciler.model.observation import PATHS_ONLY, FlinkObservation, RestoreView, TaskObservation, TaskState
+from reconciler.model.observation import LIVING, FlinkObservation, RestoreView, TaskObservation, TaskState
 from reconciler.model.record import EndMode, Generation, Lifecycle, Role, Task, TaskPhase
 from reconciler.report import leads
 from reconciler.restarts import charge, not_before
@@ -210,12 +210,17 @@ def find_restore_point(turn: Turn) -> FindRestorePoint:
     )
 
 
+def look_at_living(turn: Turn) -> FindRestorePoint:
+    """The same while its JobManager runs."""
+    return replace(find_restore_point(turn), generation=LIVING)
+
+
 def look_at_path(turn: Turn, path: str) -> FindRestorePoint:
     """Whether there is anything to start from at `path`; what a look says of a living generation is never used."""
     record = turn.record
     number = record.generation.number if record.generation is not None else record.next_generation - 1
     return FindRestorePoint(
-        PATHS_ONLY,
+        LIVING,
         flink_job_id(record.uid, number),
         cluster_id(record.name, record.uid, number),
         checkpoint_dir(turn.policy.storage, record.uid, number),

@@ -299,7 +299,7 @@ class FlinkAdapter:
             return self._find(what)
         except (storage.StorageError, ZooKeeperSilent) as error:
             log.warning("flink.restore_point_unknown", job_id=what.job_id, error=str(error))
-            return RestoreView(what.generation, answered=False, asked=what.paths, error=str(error))
+            return RestoreView(what.generation, False, what.job_id, asked=what.paths, error=str(error))
 
     def _find(self, what: FindRestorePoint) -> RestoreView:
         self._storage.require_root(self._root)
@@ -317,6 +317,7 @@ class FlinkAdapter:
         return RestoreView(
             generation=what.generation,
             answered=True,
+            job_id=what.job_id,
             ha_metadata=pointers is not None,
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,

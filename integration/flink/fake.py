@@ -178,7 +178,7 @@ class FakeFlink(FakeWorld):
     def find_restore_point(self, what: FindRestorePoint) -> RestoreView:
         if self.zookeeper_down or self.storage_down:
             silent = "ZooKeeper is not connected" if self.zookeeper_down else "storage is not mounted"
-            return RestoreView(what.generation, answered=False, asked=what.paths, error=silent)
+            return RestoreView(what.generation, False, what.job_id, asked=what.paths, error=silent)
         cluster = self.clusters.get(what.cluster_id)
         if cluster is not None and cluster.is_session:
             cluster = cluster.members.get(what.job_id)
@@ -189,6 +189,7 @@ class FakeFlink(FakeWorld):
         return RestoreView(
             generation=what.generation,
             answered=True,
+            job_id=what.job_id,
             ha_metadata=cluster is not None and bool(cluster.pointers),
             accepted=cluster is not None and cluster.accepted,
             checkpoint_path=newest.path if newest else None,

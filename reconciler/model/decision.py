@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reconciler.model.control import Asked
-from reconciler.model.observation import PATHS_ONLY
+from reconciler.model.observation import LIVING
 from reconciler.model.record import Record, SpecRef, Task
 from reconciler.model.spec import JobSpec
 
@@ -151,7 +151,7 @@ class FindRestorePoint:
     """Read, from storage and HA metadata, the newest state that an ended generation left behind."""
 
     generation: int
-    """Or `PATHS_ONLY`."""
+    """Or `LIVING`."""
     job_id: str
     cluster_id: str
     checkpoint_directory: str
@@ -164,7 +164,7 @@ class FindRestorePoint:
 
     @property
     def key(self) -> str:
-        return f"restore/{self.job_id}" if self.generation != PATHS_ONLY else f"paths/{self.job_id}"
+        return f"restore/{self.job_id}" if self.generation != LIVING else f"look/{self.job_id}/{','.join(self.paths)}"
 
 
 @dataclass(frozen=True, slots=True)

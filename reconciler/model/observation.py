@@ -144,8 +144,8 @@ class FlinkObservation:
     """Why it was not reachable."""
 
 
-PATHS_ONLY = -1
-"""In place of a generation: a look that says which paths are there, and nothing about any generation."""
+LIVING = -1
+"""In place of a generation: a look while a JobManager may run, which says nothing about the end (fault 62)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,9 @@ class RestoreView:
     """
 
     generation: int
+    """Or `LIVING`."""
     answered: bool
+    job_id: str = ""
     ha_metadata: bool = False
     """Flink's HA data of the job exists."""
     accepted: bool = False

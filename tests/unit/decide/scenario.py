@@ -11,7 +11,7 @@ from reconciler.decide import decide
 from reconciler.model.control import Asked, RawRequest, parse_request
 from reconciler.model.decision import Decision, Desired, EmitEvent, FindRestorePoint, WakeAt
 from reconciler.model.observation import (
-    PATHS_ONLY,
+    LIVING,
     FlinkObservation,
     JobState,
     Observation,
@@ -84,8 +84,10 @@ class Scenario:
         self.asked = parse_request(raw)
         decision = self.step()
         for look in effects(decision, FindRestorePoint):
-            if look.generation == PATHS_ONLY:
-                self.restore = RestoreView(PATHS_ONLY, look.paths[0] != UNSURE, asked=look.paths, missing=self.absent)
+            if look.generation == LIVING:
+                self.restore = RestoreView(
+                    LIVING, look.paths[0] != UNSURE, look.job_id, asked=look.paths, missing=self.absent
+                )
                 return self.step()
         return decision
 

@@ -10,7 +10,7 @@ from reconciler.model.decision import (
     StopWithSavepoint,
     TriggerSavepoint,
 )
-from reconciler.model.observation import JobState, Operation, OperationState, TaskState
+from reconciler.model.observation import LIVING, JobState, Operation, OperationState, RestoreView, TaskState
 from reconciler.model.record import Lifecycle, Role
 from tests.unit.decide.scenario import Operation_completed, Scenario, acting, effects, spec
 
@@ -221,6 +221,19 @@ def test_f62_what_was_read_before_the_death_is_not_believed() -> None:
     job.found(ha_metadata=True, checkpoint_path="file:///srv/chk-17", checkpoint_id=17)
     job.settle()
     assert job.restored_from == "file:///srv/chk-17"
+
+
+def test_f62_a_look_that_was_made_for_a_move_is_not_believed_after_the_death() -> None:
+    job = Scenario(spec(job={"upgradeMode": "last-state"}))
+    job.bring_up()
+    job.restore = RestoreView(
+        LIVING, True, job.generation.job_id, True, checkpoint_path="file:///srv/chk-12", checkpoint_id=12
+    )
+    job.edit(spec(restartNonce=1, job={"upgradeMode": "last-state"}))
+    job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
+    job.flink = None
+    (look,) = effects(job.step(), FindRestorePoint)
+    assert look.generation == job.generation.number == 1
 
 
 def test_f63_the_directory_of_the_stop_is_listed_when_its_jobmanager_is_dead() -> None:
