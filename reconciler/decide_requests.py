@@ -76,6 +76,8 @@ def _path_is_looked_at(turn: Turn, request: ControlRequest) -> bool:
     path = request.args.path
     if path is None or turn.record.next_generation == 1 or _look_at(turn, path) is not None:
         return True
+    if turn.paused is not None:
+        return True  # nothing is stopped, nor looked at, before the pause ends
     turn.emit(decide_tasks.look_at_path(turn, path))
     return False
 

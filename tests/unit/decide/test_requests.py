@@ -345,6 +345,13 @@ def test_a_running_job_is_not_stopped_for_a_state_that_is_not_there() -> None:
     assert job.generation.ending is None
 
 
+def test_a_request_that_names_a_path_does_not_wait_for_the_end_of_a_pause() -> None:
+    job = running()
+    job.ask("pause")
+    assert job.ask("restore-from", path="file:///old/sp").answered
+    assert job.ask("unpause").answered
+
+
 def test_f62_what_a_look_at_a_path_says_of_a_living_generation_is_not_believed() -> None:
     job = running()
     job.absent = ("file:///typo",)
