@@ -114,13 +114,14 @@ class DisruptionCap:
         self._begun = {name: at for name, at in self._begun.items() if now - at < self._interval_s}
         fresh = found - self._begun.keys()
         if not fresh:
+            self._begun |= dict.fromkeys(found, now)  # decided again, because its write did not get through
             self.forget(job)
             return True
         free = self._most - len(self._begun)
         needed = min(len(fresh), self._most)  # one that is larger than all that may be begins alone
         ahead = self._ahead(job, now) if free > 0 else 0
         if ahead + needed <= free:
-            self._begun |= dict.fromkeys(fresh, now)
+            self._begun |= dict.fromkeys(found, now)
             self.forget(job)
             return True
         known = self._waiting.get(job)

@@ -58,6 +58,9 @@ def left(world: World) -> str | None:
     names = set(drained(world))
     for task_id, info in world.mesos.running().items():
         agent = world.mesos.agents[info.agent_id]
-        if {agent.id, agent.hostname} & names and not any(uid in task_id for uid in world.monitor.kept):
+        if not {agent.id, agent.hostname} & names or any(uid in task_id for uid in world.monitor.kept):
+            continue
+        record = world.monitor.record(task_id.partition(".")[0])
+        if record is None or record.blocked not in world.excuses:  # a blocked job waits for a person where it is
             return f"{task_id} is left on {agent.id}, which is drained"
     return None
