@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
 from reconciler.app.cli import COMMANDS
 from reconciler.app.config import Config, load
 from reconciler.model.record import Lifecycle
+from reconciler.model.spec import JobSpec
 from reconciler.model.spec_parse import parse_spec
 
 ROOT = Path(__file__).parents[3]
@@ -62,3 +67,28 @@ def test_every_lifecycle_is_explained() -> None:
 
     for lifecycle in Lifecycle:
         assert lifecycle.value in text
+
+
+def test_every_field_that_the_migration_page_names_exists() -> None:
+    """The second column of its tables; what is said to be the operator's is a setting of its configuration."""
+    fields = set(spec_paths(JobSpec))
+    settings = {f"{section}.{name}" for section, field in Config.model_fields.items()
+                for name in getattr(field.annotation, "model_fields", {})}  # fmt: skip
+    rows = re.findall(
+        r"^\| .*? \| (.*?) \| .*?\|$", (ROOT / "docs/migration.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = [(name, row) for row in rows for name in re.findall(r"`([a-z]\w*(?:\.\w+)?)`", row)]
+
+    assert len(named) > 60
+    for name, row in named:
+        assert name in fields | settings | {"plugins"}, row
+
+
+def spec_paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every field of a spec by its JSON name, `job.uri`."""
+    for name, field in model.model_fields.items():
+        path = prefix + (field.alias or to_camel(name))
+        yield path
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from spec_paths(part, f"{path}.")
