@@ -261,7 +261,7 @@ class World:
             generation.job_id,
             generation.cluster_id,
             ids.checkpoint_dir(self.storage, started.record.uid, generation.number),
-            trigger.directory if trigger else None,
+            (trigger.directory,) if trigger else (),
             paths,
         )
 
