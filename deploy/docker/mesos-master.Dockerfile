@@ -7,7 +7,7 @@ RUN apt-get update -q && apt-get install -q -y --no-install-recommends g++ binut
 RUN python3 -m venv /opt/build \
  && with-build-env /opt/build/bin/pip install --quiet --no-cache-dir --disable-pip-version-check \
       pypi-simple structlog rich
-COPY integration/__init__.py /src/integration/
+COPY integration/__init__.py integration/errors.py /src/integration/
 COPY integration/local/ /src/integration/local/
 COPY deploy/docker/build_mesos.py /src/
 RUN cd /src && with-build-env /opt/build/bin/python build_mesos.py /opt/mesos

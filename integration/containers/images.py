@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -34,6 +35,7 @@ DEBIAN_VARIABLE = "WEIR_IMAGE_DEBIAN"
 LOCAL_DEBIAN = "weir/debian:bookworm"
 MIRROR = "http://deb.debian.org/debian"
 LABEL = "dev.weir.image"
+_TELLING = re.compile(r"(error|e: |fatal)|[\w.]*(error|exception): ", re.IGNORECASE)  # of the line of a log
 _KEPT = 3  # newest images of each name
 _CA_VARIABLES = ("PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
@@ -253,5 +255,5 @@ def _one_line(error: BaseException) -> str:
 def _last_complaint(log_path: Path) -> str:
     """The most telling of the last lines of a failed build."""
     lines = [line.strip() for line in log_path.read_text(errors="replace").splitlines() if line.strip()][-40:]
-    telling = [line for line in lines if line.lower().startswith(("error", "e: ", "fatal"))]
+    telling = [line for line in lines if _TELLING.match(line)]
     return telling[-1][:300] if telling else ""

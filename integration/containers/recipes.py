@@ -57,7 +57,13 @@ def recipes(series: str = DEFAULT_SERIES) -> dict[str, Recipe]:
         Recipe("flink", (), base, flink),
         Recipe(
             "mesos-master",
-            ("integration/__init__.py", "integration/local", f"{DIRECTORY}/build_mesos.py", entry),
+            (
+                "integration/__init__.py",
+                "integration/errors.py",
+                "integration/local",
+                f"{DIRECTORY}/build_mesos.py",
+                entry,
+            ),
             base,
         ),
         Recipe("mesos-agent", (entry,), {"MESOS": "mesos-master", "PARENT": "flink"}),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -43,14 +45,36 @@ def test_a_recipe_sets_only_arguments_that_its_dockerfile_declares(recipe: Recip
     assert set(recipe.parents) | set(recipe.arguments) <= declared
 
 
+def copy_of(image: str, target: Path) -> Path:
+    """The files that an image is made of, and no others of the repository."""
+    for path in content_files(ROOT, recipes()[image]):
+        copy = target / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("image", "module"),
+    [
+        ("mesos-master", "integration.local.artefacts"),
+        ("mesos-master", "integration.local.native_build"),
+        ("replica", "reconciler.app.cli"),
+    ],
+)
+def test_what_an_image_is_made_of_is_enough_to_import_what_runs_in_it(image: str, module: str, tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(copy_of(image, tmp_path))!r}); import {module} as m; print(m.__file__)"
+    )
+    found = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(str(tmp_path))
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """A copy of what the replica's image is made of."""
-    for path in content_files(ROOT, recipes()["replica"]):
-        target = tmp_path / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    return tmp_path
+    return copy_of("replica", tmp_path)
 
 
 def test_the_same_content_has_the_same_address_anywhere(source: Path) -> None:
