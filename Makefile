@@ -9,7 +9,7 @@ SUITE  := $(BIN)/python -m tests.run
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos \
 	demo demo-down demo-kafka demo-kafka-down \
-	mutate schemas clean
+	mutate schemas docs clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the referen
 	@$(BIN)/python -m reconciler.app.api.document docs/openapi.json
 	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
 	@$(BIN)/python -m reconciler.app.cli_reference > docs/cli.md
+
+docs: setup ## The documentation as pages, into build/docs; a broken link is an error
+	@$(BIN)/mkdocs build
+	@echo "docs: build/docs/index.html"
 
 clean: ## Remove what builds made (not the caches of downloads)
 	@rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
