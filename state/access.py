@@ -145,7 +145,7 @@ def read_access(
     """What the settings say. `users` None: Weir sets no ACLs. Raises AccessError."""
     credentials = read_credentials(Path(auth_file)) if auth_file is not None else ()
     if tls is not None:
-        _check_tls(tls)
+        check_tls(tls)
     if users is None:
         return Access(credentials, tls)
     if not credentials:
@@ -201,7 +201,8 @@ def check_identity(text: str) -> None:
         raise AccessError(f'"{text}" is not an identity; of the scheme world there is {ANYONE} only')
 
 
-def _check_tls(tls: Tls) -> None:
+def check_tls(tls: Tls) -> None:
+    """Refuse files that no connection could be made with. Raises AccessError."""
     if (tls.cert_file is None) != (tls.key_file is None):
         raise AccessError("cert_file and key_file belong together; name both or neither")
     for path in (tls.ca_file, tls.cert_file, tls.key_file):
@@ -246,6 +247,7 @@ __all__ = [
     "Protection",
     "Tls",
     "check_identity",
+    "check_tls",
     "describe",
     "read_access",
     "read_credentials",

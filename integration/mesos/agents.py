@@ -7,6 +7,7 @@ right after a change of leader nobody knows anything yet, and what was refused b
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 import httpx
 import structlog
+
+from integration.mesos.tls import scheme, verified_by
 
 log = structlog.get_logger("weir.mesos")
 
@@ -44,9 +47,17 @@ class AgentsNotKnownYet(Exception):
 class Agents:
     """Asks the master that `master` names ("host:port"), at most every `FRESH_S` seconds."""
 
-    def __init__(self, master: Callable[[], str | None], transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        master: Callable[[], str | None],
+        transport: httpx.BaseTransport | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._master = master
-        self._client = httpx.Client(timeout=TIMEOUT_S, transport=transport, follow_redirects=True)
+        self._scheme = scheme(tls)
+        self._client = httpx.Client(
+            timeout=TIMEOUT_S, transport=transport, follow_redirects=True, verify=verified_by(tls)
+        )
         self._known: LargestAgent | None = None
         self._asked_at = float("-inf")
         self._unknown: AgentsNotKnownYet | None = None
@@ -74,7 +85,7 @@ class Agents:
             raise AgentsNotKnownYet("no leading Mesos master was found yet")
         try:
             agents: list[dict[str, Any]] = (
-                self._client.get(f"http://{master}/slaves").raise_for_status().json()["slaves"]
+                self._client.get(f"{self._scheme}://{master}/slaves").raise_for_status().json()["slaves"]
             )
             active = [agent for agent in agents if agent.get("active", True)]
             if not active:

@@ -8,12 +8,15 @@ sent (`NotSent`), or nobody knows (`NoAnswer`).
 from __future__ import annotations
 
 import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
 from http_parser.http import HttpParser
+
+from integration.mesos import tls as over_tls
 
 _CHUNK = 65536
 
@@ -40,7 +43,8 @@ class Answer:
 class CallChannel:
     """Serialises calls over one connection that is made on demand."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._lock = Lock()
         self._socket: socket.socket | None = None
         self._address: str | None = None
@@ -68,7 +72,8 @@ class CallChannel:
         sock = self._socket
         if sock is not None:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not that of SSLSocket, which ends encryption first: another thread may be sending.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Cut whatever is going on and refuse to connect again."""
@@ -86,15 +91,28 @@ class CallChannel:
             raise NotSent("the driver has been stopped")
         host, _, port = address.rpartition(":")
         try:
-            sock = socket.create_connection((host, int(port)), timeout=max(0.001, deadline - time.monotonic()))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock = self._connect(host, int(port), deadline)
         except (OSError, UnicodeError) as error:
-            raise NotSent(f"cannot connect to {address}: {error}") from error
+            why = over_tls.refusal(address, error) or f"cannot connect to {address}: {error}"
+            raise NotSent(why) from error
         self._socket, self._address = sock, address
         if self._closed:
             self._drop()
             raise NotSent("the driver has been stopped")
         return sock, False
+
+    def _connect(self, host: str, port: int, deadline: float) -> socket.socket:
+        sock = socket.create_connection((host, port), timeout=max(0.001, deadline - time.monotonic()))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = secure = over_tls.wrap(sock, self._tls, host)
+                _remaining(secure, deadline)
+                secure.do_handshake()
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def _converse(self, sock: socket.socket, request: bytes, deadline: float) -> Answer:
         _remaining(sock, deadline)
@@ -135,8 +153,8 @@ def _is_stale(sock: socket.socket) -> bool:
     """Whether the other side has already closed (or sent what nobody asked for)."""
     try:
         sock.setblocking(False)
-        sock.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
         return False
     except OSError:
         return True

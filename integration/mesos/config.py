@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ class MesosConfig:
     roles: tuple[str, ...] = ("*",)
     principal: str | None = None
     secret: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """For the connections with the master; None: plain HTTP."""
     hostname: str | None = None
     webui_url: str | None = None
     failover_timeout_s: float = DEFAULT_FAILOVER_TIMEOUT_S

@@ -95,8 +95,8 @@ def parse_masters(text: str) -> tuple[str, ...]:
     parts = [part.strip().removeprefix("http://").rstrip("/") for part in text.split(",")]
     if any(part.startswith("https://") for part in parts):
         raise MasterAddressError(
-            f"the master address {text.rpartition('@')[2]!r} is refused because Weir speaks plain HTTP with masters; "
-            f"keep masters and replicas in one network, or end TLS beside each replica and name that as host:port"
+            f"the master address {text.rpartition('@')[2]!r} is refused because TLS is a setting of its own; "
+            f"write host:5050 and set mesos.tls = true (WEIR_MASTER_TLS), see mesos.ca_file"
         )
     if any("://" in part for part in parts):
         raise MasterAddressError(
@@ -106,12 +106,16 @@ def parse_masters(text: str) -> tuple[str, ...]:
     return tuple(_host_port(part, 5050, text) for part in parts)
 
 
-def master_address(data: bytes) -> str | None:
-    """`host:port` out of the MasterInfo JSON of a contender, or None when it does not say."""
+def master_address(data: bytes, *, by_name: bool = False) -> str | None:
+    """`host:port` out of the MasterInfo JSON of a contender, or None when it does not say.
+
+    `by_name`: the name that it advertises rather than its IP address, because certificates are for names.
+    """
     try:
         info: Any = json.loads(data)
         address = info.get("address") or {}
-        host = address.get("ip") or address.get("hostname") or info.get("hostname")
+        ip, name = address.get("ip"), address.get("hostname") or info.get("hostname")
+        host = (name or ip) if by_name else (ip or name)
         port = address.get("port") or info.get("port")
         if host and port:
             return f"{host}:{int(port)}"
@@ -155,8 +159,9 @@ class ZkDetector:
     known leader stands: silence is not a change.
     """
 
-    def __init__(self, url: ZkUrl, client: KazooClient | None = None) -> None:
+    def __init__(self, url: ZkUrl, client: KazooClient | None = None, *, by_name: bool = False) -> None:
         self._url = url
+        self._by_name = by_name
         self._given = client
         self._wake = Event()
         self._stopping = Event()
@@ -253,19 +258,19 @@ class ZkDetector:
         except NoNodeError:
             self._wake.set()
             return self._leader
-        address = master_address(data)
+        address = master_address(data, by_name=self._by_name)
         if address is None:
             log.error("mesos.master_info_unreadable", url=self._url.shown, znode=name)
         return address
 
 
-def detector_for(master: str, client: KazooClient | None = None) -> MasterDetector:
+def detector_for(master: str, client: KazooClient | None = None, *, by_name: bool = False) -> MasterDetector:
     """The detector for a configured master: a `zk://` URL or a list of `host:port`.
 
-    A given client must be started, without a chroot, and is not stopped.
+    A given client must be started, without a chroot, and is not stopped. `by_name`: see `master_address`.
     """
     if master.startswith("zk://"):
-        return ZkDetector(parse_zk_url(master), client)
+        return ZkDetector(parse_zk_url(master), client, by_name=by_name)
     return StaticDetector(parse_masters(master))
 
 
@@ -274,7 +279,7 @@ def shown(master: str) -> str:
     return parse_zk_url(master).shown if master.startswith("zk://") else ",".join(parse_masters(master))
 
 
-def find_master(master: str, timeout_s: float = 5.0) -> str | None:
+def find_master(master: str, timeout_s: float = 5.0, *, by_name: bool = False) -> str | None:
     """`host:port` of a master that can be asked, once; None when none was found within the time.
 
     In a list the first one that accepts connections will do: it redirects to the one that leads.
@@ -283,7 +288,7 @@ def find_master(master: str, timeout_s: float = 5.0) -> str | None:
         return next((each for each in parse_masters(master) if _accepts(each)), None)
     deadline = time.monotonic() + timeout_s
     found: SimpleQueue[str | None] = SimpleQueue()
-    detector = ZkDetector(parse_zk_url(master))
+    detector = ZkDetector(parse_zk_url(master), by_name=by_name)
     detector.start(found.put)
     try:
         while True:

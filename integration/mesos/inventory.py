@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from threading import Lock
 from typing import Any
 
 import httpx
+
+from integration.mesos.tls import scheme, verified_by
 
 TIMEOUT_S = 3.0
 FRESH_S = 3.0
@@ -32,8 +35,11 @@ class AgentInfo:
 class Inventory:
     """Asks a master at most every `FRESH_S` seconds; safe to use from several threads."""
 
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = httpx.Client(timeout=TIMEOUT_S, transport=transport, follow_redirects=True, trust_env=False)
+    def __init__(self, transport: httpx.BaseTransport | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = scheme(tls)
+        self._client = httpx.Client(
+            timeout=TIMEOUT_S, transport=transport, follow_redirects=True, trust_env=False, verify=verified_by(tls)
+        )
         self._lock = Lock()
         self._known: tuple[str, float, Sequence[AgentInfo]] = ("", float("-inf"), ())
 
@@ -51,7 +57,7 @@ class Inventory:
 
     def _ask(self, master: str) -> Sequence[AgentInfo]:
         try:
-            body = self._client.get(f"http://{master}/slaves").raise_for_status().json()
+            body = self._client.get(f"{self._scheme}://{master}/slaves").raise_for_status().json()
             found = [_agent(raw) for raw in body["slaves"][:MOST]]
         except httpx.HTTPError as error:
             raise OSError(f"the Mesos master at {master} does not tell its agents: {error}") from None

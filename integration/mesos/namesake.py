@@ -8,10 +8,13 @@ docs, "HTTP Endpoints": /master/frameworks).
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import httpx
 import structlog
+
+from integration.mesos.tls import scheme, verified_by
 
 log = structlog.get_logger("weir.mesos")
 
@@ -21,15 +24,22 @@ TOLD = (401, 403, 404)
 
 
 def find(
-    master: str, name: str, credential: str | None, timeout_s: float, transport: httpx.BaseTransport | None = None
+    master: str,
+    name: str,
+    credential: str | None,
+    timeout_s: float,
+    transport: httpx.BaseTransport | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> str | None:
     """A sentence about a framework called `name` that has live tasks, or None. Raises httpx.HTTPError, ValueError.
 
     `master` is "host:port", `credential` the value of an Authorization header.
     """
     headers = {"Authorization": credential} if credential else {}
-    with httpx.Client(timeout=timeout_s, transport=transport, headers=headers, follow_redirects=True) as client:
-        answer = client.get(f"http://{master}/master/frameworks")
+    with httpx.Client(
+        timeout=timeout_s, transport=transport, headers=headers, follow_redirects=True, verify=verified_by(tls)
+    ) as client:
+        answer = client.get(f"{scheme(tls)}://{master}/master/frameworks")
     if answer.status_code in TOLD:
         log.warning("mesos.frameworks_unknown", master=master, status=answer.status_code)
         return None

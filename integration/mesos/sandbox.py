@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
+from integration.mesos.tls import scheme, verified_by
 
 TIMEOUT_S = 5.0
 MOST = 1 << 20
@@ -50,10 +53,16 @@ class Sandbox:
 
 
 class SandboxFiles:
-    """Safe to use from several threads. Every call asks the master and the agent anew."""
+    """Safe to use from several threads. Every call asks the master and the agent anew.
 
-    def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = httpx.Client(timeout=TIMEOUT_S, transport=transport, follow_redirects=True, trust_env=False)
+    `tls` is for the master; agents are asked over plain HTTP.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport | None = None, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = scheme(tls)
+        self._client = httpx.Client(
+            timeout=TIMEOUT_S, transport=transport, follow_redirects=True, trust_env=False, verify=verified_by(tls)
+        )
 
     def end(self, master: str, agent_id: str, task_id: str, name: str, length: int) -> FileEnd:
         """The last `length` bytes (at most `MOST`) of the file `name`. Raises NoSandbox."""
@@ -79,7 +88,7 @@ class SandboxFiles:
     def tasks(self, master: str, framework_id: str) -> dict[str, str]:
         """Agents by the ids of the framework's tasks, of those too that have ended and the master remembers."""
         try:
-            answer = self._get(f"http://{master}/frameworks?framework_id={framework_id}")
+            answer = self._get(f"{self._scheme}://{master}/frameworks?framework_id={framework_id}")
             found = [
                 task
                 for framework in (*answer.get("frameworks", ()), *answer.get("completed_frameworks", ()))
@@ -120,7 +129,7 @@ class SandboxFiles:
     def _agents(self, master: str) -> dict[str, str]:
         """host:port by agent id."""
         found = {}
-        for agent in self._get(f"http://{master}/slaves")["slaves"]:
+        for agent in self._get(f"{self._scheme}://{master}/slaves")["slaves"]:
             match = _PID.match(agent["pid"])
             if match:
                 found[str(agent["id"])] = match[1]

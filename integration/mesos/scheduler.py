@@ -92,7 +92,7 @@ class SchedulerDriver(StreamLoop):
         """Before it becomes a new framework, a replica makes sure that it is none already (fault 65)."""
         if "id" not in self._framework and self._config.refuse_namesake:
             name, timeout = self._config.name, self._config.call_timeout_s
-            found = namesake.find(master, name, self._basic_credential, timeout)
+            found = namesake.find(master, name, self._basic_credential, timeout, tls=self._config.tls)
             if found is not None:
                 self._end("refused: " + found, self._listener.namesake, found)
                 return found

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import os
 import selectors
+import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
+import httpx
 import structlog
 
 from integration.mesos.channel import CallChannel
 from integration.mesos.config import MesosConfig
 from integration.mesos.detector import MasterDetector
 from integration.mesos.library import Connection, MesosSchedulerDriver
+from integration.mesos.tls import TlsSocket, refusal
 from reconciler.model import ids
 
 log = structlog.get_logger(__name__)
@@ -29,6 +32,7 @@ STEADY_S = 10.0
 """A stream that lasted this long was a good one: back-off starts again from its first step."""
 MAX_REDIRECTS = 5
 IDLE_S = 1.0
+_PERHAPS_TLS = " (if it is a port for TLS, set mesos.tls = true)"
 
 
 class Listener(Protocol):
@@ -50,6 +54,36 @@ class Stream(Connection):  # type: ignore[misc]
     denied = False
     """The master knows who asks, or does not, and wants nothing of it; only a person can change that."""
 
+    def __init__(self, master: str, callback: Any, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(master, callback)
+        self._sock: Any
+        self._master = master
+        self._tls = tls
+
+    @property
+    def awaits(self) -> int:
+        """What of its socket the selector has to look for."""
+        if not self.connected and isinstance(self._sock, TlsSocket):
+            return self._sock.awaits
+        writes = not self.connected or self.want_write()
+        return selectors.EVENT_READ | selectors.EVENT_WRITE if writes else selectors.EVENT_READ
+
+    def handle_connect_event(self) -> str:
+        """Why it cannot be connected, or nothing; with TLS it takes a few turns until `connected`."""
+        if not isinstance(self._sock, TlsSocket):
+            error = super().handle_connect_event()
+            if error or self._tls is None:
+                return f"cannot connect to {self._master}: {error}" if error else ""
+            self.connected = False
+            self._sock = TlsSocket(self._sock, self._tls, self.addr[0])
+        try:
+            self.connected = self._sock.handshake()
+        except OSError as failed:
+            why = refusal(self._master, failed)
+            self.denied = why is not None
+            return why or f"cannot connect to {self._master}: {failed}"
+        return ""
+
     def read(self) -> bool:
         try:
             if super().read():
@@ -60,12 +94,17 @@ class Stream(Connection):  # type: ignore[misc]
             return False
         parser = self._parser
         status = parser.get_status_code() if parser.is_headers_complete() else 200
-        if status == 503:
+        why = refusal(self._master, self._sock.failed) if isinstance(self._sock, TlsSocket) else None
+        if why is not None:
+            self.why, self.denied = why, True
+        elif status == 503:
             self.why = f"the master at {self.addr[0]}:{self.addr[1]} is not ready (HTTP 503)"
         elif status == 307:
             self.why = f"the master at {self.addr[0]}:{self.addr[1]} does not lead (HTTP 307)"
         else:
             self.why = f"the master at {self.addr[0]}:{self.addr[1]} closed the connection"
+            if self._tls is None and not parser.is_headers_complete():
+                self.why += f" before it answered{_PERHAPS_TLS}"
         return False
 
     def _denied(self) -> bool:
@@ -111,7 +150,7 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
         self._listener = listener
         self._masters = detector
         self._may_subscribe = may_subscribe
-        self._channel = CallChannel()
+        self._channel = CallChannel(config.tls)
         self._wakeup_fds: tuple[int, int] | None = None
         self._subscribed = False
         self._ended: str | None = None
@@ -210,13 +249,17 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
         stream: Stream | None = None
         self._denied = False
         try:
-            stream = Stream(master, self)
+            stream = Stream(master, self, self._config.tls)
             why = self._session(stream, master, wake)
             self._denied = stream.denied
             return why
         except Exception as error:  # a name that does not resolve, HTTP 4xx, a stream that is not JSON
+            if self._config.tls is not None and (refused := refusal(master, error)) is not None:
+                self._denied = True
+                return refused
             log.warning("mesos.stream_failed", master=master, error=str(error), kind=type(error).__name__)
-            return f"{master}: {error}"
+            unread = self._config.tls is None and isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            return f"{master}: {error}{_PERHAPS_TLS if unread else ''}"
         finally:
             if stream is not None:
                 stream.close()
@@ -225,7 +268,7 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
         deadline = time.monotonic() + self._config.connect_timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(wake, selectors.EVENT_READ)
-            selector.register(stream.fileno(), selectors.EVENT_READ | selectors.EVENT_WRITE)
+            selector.register(stream.fileno(), stream.awaits)
             while True:
                 left = deadline - time.monotonic()
                 ready = {key.fd: mask for key, mask in selector.select(max(0.0, left))}
@@ -240,12 +283,14 @@ class StreamLoop(MesosSchedulerDriver):  # type: ignore[misc]
                 mask = ready.get(stream.fileno(), 0)
                 if mask and not stream.connected:
                     if error := stream.handle_connect_event():
-                        return f"cannot connect to {master}: {error}"
+                        return error
+                    selector.modify(stream.fileno(), stream.awaits)
+                    if not stream.connected:
+                        continue
                     deadline = time.monotonic() + self._config.subscribe_timeout_s
                 if mask & selectors.EVENT_WRITE and stream.want_write() and not stream.write():
                     return f"the connection to {master} broke while subscribing"
-                if not stream.want_write():
-                    selector.modify(stream.fileno(), selectors.EVENT_READ)
+                selector.modify(stream.fileno(), stream.awaits)
                 if mask & selectors.EVENT_READ:
                     if not stream.read():
                         return self._refusal or stream.why

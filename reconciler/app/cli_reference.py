@@ -45,6 +45,7 @@ line for each.
 | --- | --- |
 | `WEIR_ZK`, `WEIR_ROOT` | as `--zk` and `--root` |
 | `WEIR_ZK_AUTH_FILE`, `WEIR_ZK_CA_FILE` | credentials for ZooKeeper, and TLS ([security](security.md)) |
+| `WEIR_MASTER_TLS`, `WEIR_MASTER_CA_FILE` | TLS to the Mesos master ([security](security.md)) |
 | `WEIR_DEBUG=1` | a traceback with each error |
 | `NO_COLOR` | no colours |
 """

@@ -174,15 +174,17 @@ def find_local() -> LocalAddresses | None:
 def find_master(master: str) -> str | None:
     """host:port of a Mesos master that can be asked."""
     from integration.mesos.detector import find_master as find
+    from reconciler.app import config
 
     quiet()
-    return find(master)
+    return find(master, by_name=config.mesos().by_name)
 
 
 def sandbox_files() -> SandboxFiles:
     from integration.mesos.sandbox import SandboxFiles
+    from reconciler.app import config
 
-    return SandboxFiles()
+    return SandboxFiles(tls=config.mesos().tls_context())
 
 
 @dataclass

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reconciler.model.uris import UriRefused, place_of
-from state.access import Access, AccessError, Tls, read_access
+from state.access import Access, AccessError, Tls, check_tls, read_access
 
 DEFAULT_ZK = "127.0.0.1:2181"
 ENVIRONMENT = {
@@ -29,6 +30,10 @@ ENVIRONMENT = {
     "WEIR_ZK_KEY_FILE": ("zookeeper", "key_file"),
     "WEIR_ZK_TLS": ("zookeeper", "tls"),
     "WEIR_MASTER": ("mesos", "master"),
+    "WEIR_MASTER_CA_FILE": ("mesos", "ca_file"),
+    "WEIR_MASTER_CERT_FILE": ("mesos", "cert_file"),
+    "WEIR_MASTER_KEY_FILE": ("mesos", "key_file"),
+    "WEIR_MASTER_TLS": ("mesos", "tls"),
     "WEIR_STORAGE": ("storage", "uri"),
     "WEIR_REPLICA": ("replica", "name"),
     "WEIR_LOST_GRACE_S": ("jobs", "lost_grace_s"),
@@ -67,6 +72,9 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+S = TypeVar("S", bound=_Section)
+
+
 class ZooKeeper(_Section):
     hosts: str = DEFAULT_ZK
     root: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9._-]+)+$")] = "/weir"
@@ -85,16 +93,21 @@ class ZooKeeper(_Section):
 
     def access(self) -> Access:
         """How to connect. Raises ConfigError; the messages hold no secret."""
-        files = Tls(self.ca_file, self.cert_file, self.key_file)
-        tls = files if self.tls or files != Tls() else None
         try:
-            return read_access(self.auth_file, tls, users=self.acl_users, readers=self.acl_readers)
+            return read_access(self.auth_file, _tls_files(self), users=self.acl_users, readers=self.acl_readers)
         except AccessError as error:
             raise ConfigError(f"configuration: zookeeper: {error}") from None
 
 
 class Mesos(_Section):
     master: str | None = None
+    tls: bool = False
+    """For the connections with masters; as for ZooKeeper."""
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    check_hostname: bool = True
+    """With TLS: the certificate has to be for the name, or address, by which the master is reached."""
     framework_name: str = "weir"
     user: str | None = None
     roles: Annotated[list[str], Field(min_length=1)] = ["*"]
@@ -107,6 +120,30 @@ class Mesos(_Section):
     """So long before a maintenance window its agent takes nothing new, and what is there moves away."""
     handover_s: Annotated[float, Field(ge=1.0)] = 60.0
     """How long a leader looks for a master before it lets another replica try."""
+
+    @property
+    def by_name(self) -> bool:
+        """Masters are reached by the names that they advertise, which their certificates are for."""
+        return self.check_hostname and _tls_files(self) is not None
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For connections with masters; None: plain HTTP. The files are read now. Raises ConfigError."""
+        files = _tls_files(self)
+        if files is None:
+            return None
+        try:
+            check_tls(files)
+            context = files.context()
+        except (AccessError, OSError) as error:
+            raise ConfigError(f"configuration: mesos: {error}") from None
+        context.check_hostname = self.check_hostname
+        return context
+
+
+def _tls_files(section: ZooKeeper | Mesos) -> Tls | None:
+    """None: without TLS."""
+    files = Tls(section.ca_file, section.cert_file, section.key_file)
+    return files if section.tls or files != Tls() else None
 
 
 class ObjectStore(_Section):
@@ -223,15 +260,24 @@ class Config(_Section):
 
 def zookeeper(environ: Mapping[str, str] = os.environ) -> ZooKeeper:
     """How the commands reach ZooKeeper: what the environment says. Raises ConfigError."""
-    names = {key: name for name, (section, key) in ENVIRONMENT.items() if section == "zookeeper"}
-    values = {key: environ[name] for key, name in names.items() if environ.get(name) and key not in ("hosts", "root")}
+    return _from_environment(ZooKeeper, "zookeeper", environ, without=("hosts", "root"))
+
+
+def mesos(environ: Mapping[str, str] = os.environ) -> Mesos:
+    """How the commands reach a Mesos master: what the environment says. Raises ConfigError."""
+    return _from_environment(Mesos, "mesos", environ, without=("master",))
+
+
+def _from_environment(model: type[S], section: str, environ: Mapping[str, str], without: Collection[str]) -> S:
+    names = {key: name for name, (found, key) in ENVIRONMENT.items() if found == section}
+    values = {key: environ[name] for key, name in names.items() if environ.get(name) and key not in without}
     try:
-        return ZooKeeper.model_validate(values)
+        return model.model_validate(values)
     except ValidationError as error:
         from reconciler.app.config_messages import findings
 
-        found = [each.model_copy(update={"path": names[each.path]}) for each in findings(error.errors(), ZooKeeper)]
-        raise ConfigError(*(each.sentence() for each in found)) from None
+        wrong = [each.model_copy(update={"path": names[each.path]}) for each in findings(error.errors(), model)]
+        raise ConfigError(*(each.sentence() for each in wrong)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from integration.mesos.driver import MesosCluster
 from integration.mesos.errors import MasterAddressError
 from integration.mesos.inventory import Inventory
 from integration.mesos.sandbox import SandboxFiles
+from integration.mesos.tls import scheme
 from plugins import notify, registry, retries
 from reconciler.app.admission import Admission, job_files, memory, resources, sql_script
 from reconciler.app.api.server import OFF, ApiServer
@@ -124,7 +125,7 @@ def check(config: Config) -> Checked:
 
 
 def _check_master(mesos: Mesos) -> None:
-    """The address and the credentials for the master. Raises ConfigError, never with the secret."""
+    """The address and what it is reached with. Raises ConfigError, never with the secret."""
     try:
         detector_for(mesos.master or "")
     except MasterAddressError as error:
@@ -132,6 +133,7 @@ def _check_master(mesos: Mesos) -> None:
     if mesos.secret_file is not None and mesos.principal is None:
         raise ConfigError("configuration: mesos.secret_file without mesos.principal: the master asks for both")
     _read_secret(mesos)
+    mesos.tls_context()
 
 
 def _read_secret(mesos: Mesos) -> str | None:
@@ -253,9 +255,11 @@ class Replica:
         events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         runner = ThreadRunner(events.put)
         clock = LeaderClock()
-        detector = detector_for(self._checked.master)
-        cluster = MesosCluster(self._mesos_config(), detector, lease.may_act)
-        loop = Loop(self._parts(cluster, runner, clock), lease, events.put)
+        mesos = self._mesos_config()
+        detector = detector_for(self._checked.master, by_name=self._config.mesos.by_name)
+        cluster = MesosCluster(mesos, detector, lease.may_act)
+        agents = Agents(cluster.master, tls=mesos.tls)
+        loop = Loop(self._parts(cluster, agents, runner, clock), lease, events.put)
         self._monitor.begin(lease.fence.epoch, cluster.master)
         structlog.contextvars.bind_contextvars(epoch=lease.fence.epoch)
         try:
@@ -269,7 +273,7 @@ class Replica:
             runner.stop()
             log.info("leader.stopped", why=loop.stopped or "the replica stops", at=timestamp(clock.now()))
 
-    def _parts(self, cluster: MesosCluster, runner: ThreadRunner, clock: LeaderClock) -> Parts:
+    def _parts(self, cluster: MesosCluster, agents: Agents, runner: ThreadRunner, clock: LeaderClock) -> Parts:
         jobs = self._config.jobs
         limits = SpecLimits(
             flink_versions=frozenset(self._checked.flink.distributions),
@@ -282,7 +286,7 @@ class Replica:
             max_task_cpus=jobs.max_task_cpus,
             max_task_mem=jobs.max_task_memory_mb,
         )
-        checks = [memory(self._renderer.check), resources(Agents(cluster.master).largest)]
+        checks = [memory(self._renderer.check), resources(agents.largest)]
         checks += [job_files, sql_script] if jobs.check_files else []
         policy = Policy(
             storage=self._checked.storage,
@@ -320,6 +324,7 @@ class Replica:
         from reconciler.app.api import application
         from reconciler.app.api.context import Context
 
+        tls = self._config.mesos.tls_context()
         return application.build(
             Context(
                 replica=self._config.replica.name,
@@ -327,8 +332,9 @@ class Replica:
                 monitor=self._monitor,
                 reads=self._store,
                 zookeeper_connected=lambda: bool(self._client.connected),
-                agents=Inventory().agents,
-                logs=SandboxFiles().end,
+                agents=Inventory(tls=tls).agents,
+                logs=SandboxFiles(tls=tls).end,
+                master_scheme=scheme(tls),
                 exports_metrics=self._renderer.exports_metrics,
             ),
             self._tokens,
@@ -349,4 +355,5 @@ class Replica:
             resubscribe_after=self._resubscribe_after,
             principal=mesos.principal,
             secret=_read_secret(mesos),
+            tls=mesos.tls_context(),
         )

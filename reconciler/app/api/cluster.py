@@ -60,13 +60,14 @@ def describe(context: Context, published: Published) -> Cluster:
         framework = context.reads.load_framework_id()
     except StoreError as error:
         raise Refused(503, f"ZooKeeper does not answer: {error}", "try again; tasks go on running") from None
+    pages = f"{context.master_scheme}://{published.master}" if published.master is not None else None
     mesos = MesosView(connected=published.mesos, master=published.master, framework_id=framework)
     return Cluster(
         leader=leader,
         replicas=_replicas(leader, replicas),
         mesos=mesos,
         acting=view.acting and view.may_act,
-        agents=_agents(_registered(context, published), view.jobs.values(), published.master, view.drains),
+        agents=_agents(_registered(context, published), view.jobs.values(), pages, view.drains),
         offers=[
             OfferView(
                 id=offer.id,
@@ -110,7 +111,7 @@ def _registered(context: Context, published: Published) -> Iterable[AgentInfo]:
 
 
 def _agents(
-    registered: Iterable[AgentInfo], jobs: Iterable[JobSnapshot], master: str | None, drains: Sequence[Drain]
+    registered: Iterable[AgentInfo], jobs: Iterable[JobSnapshot], pages: str | None, drains: Sequence[Drain]
 ) -> list[AgentView]:
     held: dict[str, list[HeldTask]] = {}
     names: dict[str, str] = {}
@@ -128,7 +129,7 @@ def _agents(
                 )
             )
     known = {agent.agent_id: agent for agent in registered}
-    found = [_agent(agent_id, known.get(agent_id), held, names, master, drains) for agent_id in {*known, *names}]
+    found = [_agent(agent_id, known.get(agent_id), held, names, pages, drains) for agent_id in {*known, *names}]
     return sorted(found, key=lambda agent: (agent.hostname, agent.agent_id))
 
 
@@ -137,7 +138,7 @@ def _agent(
     info: AgentInfo | None,
     held: dict[str, list[HeldTask]],
     names: dict[str, str],
-    master: str | None,
+    pages: str | None,
     drains: Sequence[Drain],
 ) -> AgentView:
     hostname = info.hostname if info is not None else names[agent_id]
@@ -153,7 +154,7 @@ def _agent(
         used_memory_mb=info.used_mem_mb if info is not None else None,
         attributes=dict(info.attributes) if info is not None else {},
         tasks=sorted(held.get(agent_id, ()), key=lambda task: task.id),
-        url=f"http://{master}/#/agents/{agent_id}" if master is not None else None,
+        url=f"{pages}/#/agents/{agent_id}" if pages is not None else None,
     )
 
 

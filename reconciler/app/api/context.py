@@ -60,6 +60,8 @@ class Context:
     """The agents of a Mesos master (`host:port`); raises OSError or ValueError when it does not tell."""
     logs: Callable[[str, str, str, str, int], FileEnd] | None = None
     """End of a file by (master, agent id, task id, name, bytes); raises NoSandbox."""
+    master_scheme: str = "http"
+    """Of the links to the pages of the Mesos master."""
     exports_metrics: Callable[[JobSpec], bool] = lambda _: True
     """Whether tasks of a spec serve Flink's metrics."""
     _leader: tuple[float, LeaderInfo | None] = field(default=(float("-inf"), None))

@@ -115,7 +115,7 @@ def sandboxes(context: Context, published: Published) -> Sandboxes | None:
     if published.master is None:
         return None
     framework = _ask(context.reads.load_framework_id)
-    return Sandboxes(published.master, framework) if framework else None
+    return Sandboxes(published.master, framework, context.master_scheme) if framework else None
 
 
 def _ask(call: Callable[[], T]) -> T:

@@ -45,12 +45,13 @@ class Sandboxes:
 
     master: str
     framework_id: str
+    scheme: str = "http"
 
     def url(self, agent_id: str | None, task_id: str | None) -> str | None:
         if agent_id is None or task_id is None:
             return None
         framework = f"agents/{agent_id}/frameworks/{self.framework_id}"
-        return f"http://{self.master}/#/{framework}/executors/{task_id}/browse"
+        return f"{self.scheme}://{self.master}/#/{framework}/executors/{task_id}/browse"
 
 
 def detail(job: JobSnapshot, published: Published, sandboxes: Sandboxes | None) -> JobDetail:

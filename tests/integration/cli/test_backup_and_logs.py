@@ -15,6 +15,7 @@ import pytest
 
 from integration.local.processes import environment_of, of_sandboxes, send
 from tests.integration.cli.conftest import WEIR, Installation, Replica, environment
+from tests.integration.tls import Authority, proxy
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -88,6 +89,27 @@ def stable(installation: Installation, generation: int) -> dict[str, Any]:
     )
 
 
+def logs_over_tls(installation: Installation, said: str) -> None:
+    """The master through a proxy with TLS, the agents as they are."""
+    authority = Authority(installation.directory)
+    leader = installation.stack.leader()
+    assert leader is not None
+    with proxy(leader.address, authority.issue("master", "localhost")) as before:
+        argv = [WEIR, "logs", NAME, "--master", f"localhost:{before.port}"]
+        env = environment(WEIR_ZK=installation.stack.zk, WEIR_ROOT=installation.root)
+        trusting = subprocess.run(
+            argv, capture_output=True, text=True, timeout=60, env=env | {"WEIR_MASTER_CA_FILE": authority.ca_file}
+        )
+        unaware = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=env)
+        untrusting = subprocess.run(
+            argv, capture_output=True, text=True, timeout=60, env=env | {"WEIR_MASTER_TLS": "true"}
+        )
+    assert said in trusting.stdout, trusting.stderr
+    assert (unaware.returncode, untrusting.returncode) == (1, 1)
+    assert "certificate" in untrusting.stderr, untrusting.stderr
+    assert len(untrusting.stderr.splitlines()) == len(unaware.stderr.splitlines()) == 1
+
+
 def test_logs_are_read_from_the_agents_and_followed_into_the_task_that_takes_the_place(
     installation: Installation, operator: Operator
 ) -> None:
@@ -99,6 +121,7 @@ def test_logs_are_read_from_the_agents_and_followed_into_the_task_that_takes_the
     assert status["jobId"] in whole
     assert len(does(installation, "logs", NAME, "--tail", "3").splitlines()) == 3
     assert "TaskExecutor" in does(installation, "logs", NAME, "--task", "tm.0")
+    logs_over_tls(installation, status["jobId"])
 
     said, written = installation.directory / "follow.err", installation.directory / "follow.out"
     with said.open("wb") as err, written.open("wb") as out:

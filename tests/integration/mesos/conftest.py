@@ -98,7 +98,8 @@ def scheduler_on(stack: Any) -> Iterator[Callable[..., Scheduler]]:
     made: list[Scheduler] = []
 
     def start(master: str | None = None, **config: Any) -> Scheduler:
-        made.append(Scheduler(stack, detector_for(master or stack.master_url), **config))
+        detector = detector_for(master or stack.master_url, by_name=config.get("tls") is not None)
+        made.append(Scheduler(stack, detector, **config))
         return made[-1]
 
     yield start

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.app.config import Config, ConfigError, load, load_with_origins
+from reconciler.app.config import Config, ConfigError, Mesos, load, load_with_origins
 from tests.unit.cli.conftest import World
 
 FILE = """
@@ -115,6 +116,33 @@ def test_a_secret_that_everybody_may_read_fails_the_check(world: World) -> None:
     assert result.exit_code == 2
     assert f"is open to every user; run: chmod o-rwx {secret}" in result.stderr
     assert "hunter2" not in result.stderr
+
+
+def test_certificates_for_the_master_that_cannot_be_read_fail_the_check(world: World) -> None:
+    path = world.file(
+        FILE.replace("[mesos]", '[mesos]\nca_file = "/nowhere/ca.pem"').replace("secret_file", "#"), "a.toml"
+    )
+    half = world.file(FILE.replace("[mesos]", '[mesos]\ncert_file = "/c.pem"').replace("secret_file", "#"), "b.toml")
+
+    missing = world.weir("config", "check", "--config", path)
+    alone = world.weir("config", "check", "--config", half)
+
+    assert missing.exit_code == alone.exit_code == 2
+    assert "mesos: /nowhere/ca.pem cannot be read: No such file or directory" in missing.stderr
+    assert "mesos: cert_file and key_file belong together" in alone.stderr
+
+
+def test_the_name_of_the_master_is_checked_unless_that_is_switched_off() -> None:
+    by_default, without, plain = Mesos(tls=True), Mesos(tls=True, check_hostname=False), Mesos()
+
+    checked, unchecked = by_default.tls_context(), without.tls_context()
+
+    assert checked is not None
+    assert unchecked is not None
+    assert (checked.check_hostname, checked.verify_mode) == (True, ssl.CERT_REQUIRED)
+    assert (unchecked.check_hostname, unchecked.verify_mode) == (False, ssl.CERT_REQUIRED)
+    assert plain.tls_context() is None
+    assert (by_default.by_name, without.by_name, plain.by_name) == (True, False, False)
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def test_a_zk_url_is_parsed():
         ("zk://host:x/mesos", "'host:x' is not host:port"),
         ("zk:///mesos", "is not host:port"),
         ("zk://user@host/mesos", "user:password@"),
-        ("https://host", "speaks plain HTTP with masters"),
+        ("https://host", "TLS is a setting of its own; write host:5050 and set mesos.tls"),
         ("ftp://host", "scheme is unknown"),
         ("", "is not host:port"),
         ("a:5050,,b", "is not host:port"),
@@ -213,6 +213,13 @@ def test_an_error_does_not_show_the_password():
     with pytest.raises(MasterAddressError) as caught:
         detector_for("zk://weir:hunter2@host")
     assert "hunter2" not in str(caught.value)
+
+
+def test_with_tls_a_master_is_named_as_its_certificate_is():
+    info = b'{"address": {"ip": "10.0.0.1", "hostname": "mesos-1.example.com", "port": 5050}}'
+    assert master_address(info) == "10.0.0.1:5050"
+    assert master_address(info, by_name=True) == "mesos-1.example.com:5050"
+    assert master_address(b'{"address": {"ip": "10.0.0.1", "port": 5050}}', by_name=True) == "10.0.0.1:5050"
 
 
 def test_a_list_of_masters_is_parsed_and_tried_in_turn():
