@@ -9,7 +9,7 @@ Both remove the request in the multi that persists its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 import structlog
@@ -41,6 +41,8 @@ class Control:
         self._submit = submit
         self._version: int | None = None
         self._asked: dict[str, Asked] = {}
+        self._given: set[str] = set()
+        """Jobs that have a request which waits."""
         self._answered: dict[str, SpecRef] = {}
         """By name, the node that was answered last: a read that began before its removal brings it up again."""
         self._pending: OperatorRecord | None = None
@@ -90,10 +92,15 @@ class Control:
 
     def take(self, control: Mapping[str, Asked], jobs: Mapping[str, JobEntry]) -> set[str]:
         """Take over a reading of the requests; the names of the jobs that have a new one."""
-        self._news = True
+        before = self._asked
         self._asked = {name: asked for name, asked in control.items() if self._answered.get(name) != asked.ref}
+        self._news = self._news or bool(before or self._asked)
         touched = set()
-        for name, entry in jobs.items():
+        given, self._given = self._given, set(self._asked)
+        for name in given | self._asked.keys():
+            entry = jobs.get(name)
+            if entry is None:
+                continue
             asked = self._asked.get(name)
             if asked is not None and entry.answered == asked.ref:
                 asked = None
@@ -103,11 +110,16 @@ class Control:
             entry.asked = asked
         return touched
 
-    def apply(self, jobs: Mapping[str, JobEntry]) -> set[str]:
-        """Let the jobs know what is persisted about all of them; the names of those that it touches."""
+    def apply(self, jobs: Mapping[str, JobEntry], changed: Collection[str] | None = None) -> set[str]:
+        """Let the jobs know what is persisted about all of them; the names of those that it touches.
+
+        `changed`: only these are new or other than before, and what is persisted is as it was.
+        """
         paused, mark, draining = self.paused, mark_of(self.record.held), self.draining
+        self._news = self._news or changed is None  # what is held is looked at
         touched = set()
-        for name, entry in jobs.items():
+        for name in jobs if changed is None else changed:
+            entry = jobs[name]
             mine = mark if entry.held is not None and self.holds(name, entry.vanished or 0) else None
             confirmed = entry.held is not None and self.confirmed(name, entry.vanished or 0)
             if confirmed:

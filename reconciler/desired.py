@@ -3,6 +3,10 @@
 One missing child is a delete. Held for confirmation instead: the parent missing, a parent younger
 than the jobs that were in it (it was recreated), or more than max(3, 20 %) of the jobs gone in one view.
 What is held stays so, whoever leads, until it is put back or a person confirms exactly that loss.
+
+An edit of one job among many costs a look at that one: the store says which nodes were edited or are new
+since the last reading. That is enough where nothing else can come of it: no job is held, and each of those
+nodes is the one that its job's record knows, or belongs to no job yet. All the rest is read and looked at whole.
 """
 
 from __future__ import annotations
@@ -43,45 +47,86 @@ class DesiredView:
         self._submit = submit
         self._reading = False
         self._again = False
+        self._whole = True
+        """The next reading has to be."""
+        self._taken = 0
+        """The reading that was taken over last."""
+        self._known: dict[str, SpecRef] = {}
+        """Versions that are valid. Like the next two it is changed by `take` only, so a reading may look at it."""
+        self._refused: dict[str, RawSpec] = {}
+        self._unrecorded: set[str] = set()
+        """Jobs that are there, and whose record does not know their node yet."""
         self._missing = False
         """The last view had no parent."""
+        self._calm = False
+        """Nothing was held when the tree was looked at whole."""
         self.loaded = False
 
-    def read(self, jobs: Mapping[str, JobEntry]) -> None:
-        """Read the tree on the pool; a change that comes meanwhile causes one more reading."""
+    def read(self, *, whole: bool = False) -> None:
+        """Read the tree on the pool, `whole` or what changed; a change that comes meanwhile causes one more reading."""
+        self._whole |= whole
         if self._reading:
             self._again = True
             return
-        self._reading = True
-        known = {
-            name: entry.parsed.ref
-            for name, entry in jobs.items()
-            if entry.parsed is not None and entry.parsed.spec is not None
-        }
-        self._submit("store", partial(_load, self._store, self._parse, known))
+        after = self._taken if self._calm and not self._whole else None
+        self._reading, self._whole = True, False
+        self._submit("store", partial(_load, self._store, self._parse, after, self._known, self._refused))
 
     def take(self, event: DesiredLoaded, jobs: dict[str, JobEntry]) -> set[str]:
         """Take over a reading; the names of the jobs that it touches."""
         self._reading = False
         if event.tree is None:
             log.warning("desired.unreadable", error=event.error)
+            self._whole = True
             return set()
-        self.loaded = True
-        touched = self._take_present(event, jobs)
-        touched |= self._take_missing(event.tree, jobs)
-        self._missing = event.tree.czxid is None
-        if self._again:
+        self._taken = event.tree.reading
+        touched = self._take(event, event.tree, jobs)
+        if touched is None or self._again:
             self._again = False
-            self.read(jobs)
+            self.read(whole=touched is None)
+        return touched or set()
+
+    def _take(self, event: DesiredLoaded, tree: DesiredTree, jobs: dict[str, JobEntry]) -> set[str] | None:
+        """The names of the jobs that it touches; None: only the whole tree can tell."""
+        if not tree.whole:
+            present = {name: raw for name in self._unrecorded if (raw := jobs[name].raw) is not None}
+            present |= {**self._refused, **tree.specs}
+            if not all(_plain(jobs[name], raw.ref.czxid) for name, raw in present.items() if name in jobs):
+                return None
+            touched = self._take_present(present, event.parsed, jobs)
+            self._remember(present, jobs)
+            return touched
+        self.loaded = True
+        self._adopt_put_back(tree, jobs)
+        touched = self._take_present(tree.specs, event.parsed, jobs)
+        touched |= self._take_missing(tree, jobs)
+        self._missing = tree.czxid is None
+        self._known, self._refused, self._unrecorded = {}, {}, set()
+        self._remember(tree.specs, jobs)
+        self._calm = not self._missing and all(entry.held is None for entry in jobs.values())
         return touched
 
-    def _take_present(self, event: DesiredLoaded, jobs: dict[str, JobEntry]) -> set[str]:
-        assert event.tree is not None
+    def _remember(self, present: Mapping[str, RawSpec], jobs: Mapping[str, JobEntry]) -> None:
+        for name, raw in present.items():
+            entry = jobs[name]
+            if entry.parsed is not None and entry.parsed.spec is not None:
+                self._known[name] = raw.ref
+                self._refused.pop(name, None)
+            else:
+                self._known.pop(name, None)
+                self._refused[name] = raw
+            if raw.ref.czxid in (_seen(entry), entry.adopted):
+                self._unrecorded.discard(name)
+            else:
+                self._unrecorded.add(name)
+
+    def _take_present(
+        self, present: Mapping[str, RawSpec], fresh: Mapping[str, ParsedSpec], jobs: dict[str, JobEntry]
+    ) -> set[str]:
         touched = set()
-        self._adopt_put_back(event.tree, jobs)
-        for name, raw in event.tree.specs.items():
+        for name, raw in present.items():
             entry = jobs.setdefault(name, JobEntry(name))
-            parsed = event.parsed.get(name, entry.parsed)
+            parsed = fresh.get(name, entry.parsed)
             if entry.parsed != parsed or entry.gone or entry.held:
                 touched.add(name)
                 if parsed is not None and parsed.error is not None:
@@ -144,6 +189,13 @@ def _seen(entry: JobEntry) -> int:
     return entry.life.seen.czxid if entry.life is not None else 0
 
 
+def _plain(entry: JobEntry, czxid: int) -> bool:
+    """True for a node of a known life, or of none: with another one, it matters what became of all other jobs."""
+    if entry.life is None or czxid in (_seen(entry), entry.adopted):
+        return True
+    return czxid == entry.recreated and _ends(entry)
+
+
 def _limit(live: set[str]) -> int:
     """How many jobs may go, or be replaced, in one view without anybody being asked."""
     return max(MASS_COUNT, math.floor(MASS_FRACTION * len(live)))
@@ -167,12 +219,19 @@ def _why_held(tree: DesiredTree, fresh: set[str], live: set[str], jobs: Mapping[
     return None
 
 
-def _load(store: Store, parse: Callable[[RawSpec], ParsedSpec], known: Mapping[str, SpecRef]) -> Event:
+def _load(
+    store: Store,
+    parse: Callable[[RawSpec], ParsedSpec],
+    after: int | None,
+    known: Mapping[str, SpecRef],
+    refused: Mapping[str, RawSpec],
+) -> Event:
     """Refused versions are parsed again on each reading: what they named may exist by now."""
     try:
-        tree, requests = store.load_jobs(), store.load_control()
+        tree, requests = store.load_jobs(after), store.load_control()
     except StoreError as error:
         return DesiredLoaded(None, error=str(error))
-    parsed = {name: parse(raw) for name, raw in tree.specs.items() if known.get(name) != raw.ref}
+    specs = tree.specs if tree.whole else {**refused, **tree.specs}
+    parsed = {name: parse(raw) for name, raw in specs.items() if known.get(name) != raw.ref}
     asked = {name: parse_request(raw) for name, raw in requests.items()}
     return DesiredLoaded(tree, parsed, control=asked)

@@ -148,7 +148,7 @@ class Loop:
             ev.EffectDone: self._on_effect_done,
             ev.Committed: self._on_committed,
             ev.OperatorCommitted: self._on_operator_committed,
-            ev.DesiredChanged: lambda _: self._read_desired(),
+            ev.DesiredChanged: lambda _: self._read_desired(whole=False),
             ev.DesiredLoaded: self._on_desired,
             ev.RecordsLoaded: self._on_takeover,
             ev.FrameworkIdSaved: self._on_takeover,
@@ -183,9 +183,11 @@ class Loop:
             self._timers.set_earlier("windows", due)
 
     def _on_desired(self, event: ev.DesiredLoaded) -> None:
-        self._dirty |= self._desired.take(event, self.jobs)
+        touched = self._desired.take(event, self.jobs)
         if event.tree is not None:
-            self._dirty |= self._control.take(event.control, self.jobs) | self._control.apply(self.jobs)
+            changed = None if event.tree.whole else touched
+            touched |= self._control.take(event.control, self.jobs) | self._control.apply(self.jobs, changed)
+        self._dirty |= touched
         self._go_on()
 
     def _on_operator_committed(self, event: ev.OperatorCommitted) -> None:
@@ -457,9 +459,9 @@ class Loop:
     def _now(self) -> float:
         return self._parts.clock.now()
 
-    def _read_desired(self) -> None:
+    def _read_desired(self, *, whole: bool = True) -> None:
         if self._takeover.registered:
-            self._desired.read(self.jobs)
+            self._desired.read(whole=whole)
 
     def _halt(self, why: str) -> None:
         self.halted = True

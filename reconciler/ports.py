@@ -127,7 +127,13 @@ class OperatorChange:
 class Store(Protocol):
     """The ZooKeeper tree of `docs/concepts.md`. Reads raise `StoreUnavailable`, never answer "nothing" instead."""
 
-    def load_jobs(self) -> DesiredTree: ...
+    def load_jobs(self, after: int | None = None) -> DesiredTree:
+        """The desired tree. `after` names the reading that was taken over last (`DesiredTree.reading`): if that was
+
+        the last one and nothing but edits and new names came since, only those are read and returned. Whatever is
+        not plain, a node that is gone or was created again among it, is answered with the whole tree.
+        """
+        ...
 
     def load_job(self, name: str) -> RawSpec | None: ...
 

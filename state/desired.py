@@ -6,6 +6,11 @@ changed (ZooKeeper delivers the event before any client of the session sees the 
 the others are read again: ten thousand jobs cost one call when one of them changes. Nobody has to
 trust that for long: every `FULL_READ_S` seconds all of it is read (fault 15).
 
+Who names the reading that it has taken over is told of edits and new names only. Then not even the
+children are listed unless that watch has fired, and nothing here looks at every job. Anything else
+is answered with the whole tree: a node that is gone or was created again, another parent, another
+connection, a reading that failed in between.
+
 Kazoo drops every watch when the connection is lost and arms none again, so each connection starts
 with an empty memory and the change is announced as soon as it stands.
 """
@@ -15,6 +20,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,7 +28,7 @@ import structlog
 
 from reconciler.model.events import DesiredChanged, DesiredTree, RawSpec
 from reconciler.model.record import SpecRef
-from reconciler.ports import EventSink
+from reconciler.ports import EventSink, StoreError
 from state.client import Calls, KazooState, NoNodeError
 
 _log = structlog.get_logger(__name__)
@@ -38,19 +44,39 @@ class _Armed:
         self.specs: dict[str, RawSpec] = {}
         self.czxid: int | None = None
         self.read_at: float | None = None
+        self.reading = 0
+        """The reading that was answered last; 0 while one is under way or has failed."""
         self._path = path
         self._changed = changed
         self._fired: set[str] = set()
+        self._listed = False
         self._lock = threading.Lock()
 
     def fired(self, event: Any) -> None:
         """Runs on kazoo's callback thread: note it, announce it, and return."""
         if event.type == "NONE":
             return  # the connection is lost; the next one starts anew
-        if event.path != self._path:
-            with self._lock:
+        with self._lock:
+            if event.path == self._path:
+                self._listed = False
+            else:
                 self._fired.add(event.path.rsplit("/", 1)[-1])
         self._changed(self)
+
+    def listing(self) -> None:
+        """Before the children are listed, which arms their watch."""
+        with self._lock:
+            self._listed = True
+
+    def listed(self) -> bool:
+        """True while no child came or went since they were listed."""
+        with self._lock:
+            return self._listed
+
+    def news(self) -> set[str]:
+        """The children that have to be read again."""
+        with self._lock:
+            return set(self._fired)
 
     def arming(self, name: str) -> None:
         """Before the read that arms a watch: whatever fires from now on is news."""
@@ -84,6 +110,7 @@ class DesiredReader:
         self._reading = threading.Lock()
         self._sink: EventSink | None = None
         self._armed: _Armed | None = None
+        self._readings = 0
 
     def watch(self, sink: EventSink) -> None:
         """Announce changes to `sink`; the first announcement is immediate and makes the caller read."""
@@ -97,28 +124,61 @@ class DesiredReader:
         self._calls.client.remove_listener(self._on_state)
         self._sink = self._armed = None
 
-    def read(self) -> DesiredTree:
-        """The whole tree. Raises `StoreUnavailable` rather than answering with a part of it."""
+    def read(self, after: int | None = None) -> DesiredTree:
+        """The whole tree, or what changed since the reading `after` (`reconciler.ports.Store.load_jobs`).
+
+        Raises `StoreUnavailable` rather than answering with a part of it.
+        """
         with self._reading:
             armed = self._armed or _Armed(self._path, lambda _: None)
             watch = armed.fired if armed is self._armed else None
-            listing = self._list(watch)
-            if listing is None:
-                armed.keep(set())
-                armed.czxid = None
-                return DesiredTree(None)
-            children, stat = listing
             now = self._clock()
-            full = armed.czxid != stat.czxid or armed.read_at is None or now - armed.read_at >= FULL_READ_S
-            armed.keep(set(children))
-            self._read_children(armed, [name for name in children if full or armed.stale(name)], watch)
-            armed.czxid = stat.czxid
-            armed.read_at = now if full else armed.read_at
-            return DesiredTree(stat.czxid, {name: armed.specs[name] for name in sorted(armed.specs)})
+            full = armed.read_at is None or now - armed.read_at >= FULL_READ_S
+            plain = bool(after) and armed.reading == after and armed.czxid is not None and not full
+            armed.reading = 0  # what a reading that fails has seen is not handed over
+            tree = self._changes(armed, watch) if plain else None
+            tree = tree or self._whole(armed, watch, now, full)
+            self._readings += 1
+            armed.reading = self._readings
+            return replace(tree, reading=self._readings)
 
-    def _list(self, watch: Callable[[Any], None] | None) -> tuple[list[str], Any] | None:
+    def _changes(self, armed: _Armed, watch: Callable[[Any], None] | None) -> DesiredTree | None:
+        """Edits and new names; None when there is more to tell."""
+        names = armed.news()
+        if not armed.listed():
+            listing = self._list(armed, watch)
+            if listing is None or listing[1].czxid != armed.czxid:
+                return None
+            children = set(listing[0])
+            if not armed.specs.keys() <= children:
+                return None
+            names = (names & children) | (children - armed.specs.keys())
+        before = {name: armed.specs.get(name) for name in sorted(names)}
+        self._read_children(armed, list(before), watch)
+        for name, old in before.items():
+            new = armed.specs.get(name)
+            if new is None or (old is not None and old.ref.czxid != new.ref.czxid):
+                return None
+        return DesiredTree(armed.czxid, {name: armed.specs[name] for name in before}, whole=False)
+
+    def _whole(self, armed: _Armed, watch: Callable[[Any], None] | None, now: float, full: bool) -> DesiredTree:
+        listing = self._list(armed, watch)
+        if listing is None:
+            armed.keep(set())
+            armed.czxid = None
+            return DesiredTree(None)
+        children, stat = listing
+        full = full or armed.czxid != stat.czxid
+        armed.keep(set(children))
+        self._read_children(armed, [name for name in children if full or armed.stale(name)], watch)
+        armed.czxid = stat.czxid
+        armed.read_at = now if full else armed.read_at
+        return DesiredTree(stat.czxid, {name: armed.specs[name] for name in sorted(armed.specs)})
+
+    def _list(self, armed: _Armed, watch: Callable[[Any], None] | None) -> tuple[list[str], Any] | None:
         client = self._calls.client
         while True:
+            armed.listing()
             try:
                 listing: tuple[list[str], Any] = self._calls.wait(
                     "listing the desired tree",
@@ -137,19 +197,27 @@ class DesiredReader:
             armed.arming(name)
             return self._calls.client.get_async(f"{self._path}/{name}", watch=watch)
 
-        answers = self._calls.gather(
-            "reading the desired tree", [partial(start, name) for name in names], denied=DENIED
-        )
-        for name, answer in zip(names, answers, strict=True):
-            if answer is DENIED:
-                answer = self._denied(armed, name)
-            if answer is None:  # deleted since it was listed
-                armed.specs.pop(name, None)
-            elif isinstance(answer, RawSpec):
-                armed.specs[name] = answer
-            else:
-                data, stat = answer
-                armed.specs[name] = RawSpec(name, SpecRef(stat.czxid, stat.version), data)
+        try:
+            answers = self._calls.gather(
+                "reading the desired tree", [partial(start, name) for name in names], denied=DENIED
+            )
+            for name, answer in zip(names, answers, strict=True):
+                self._take(armed, name, answer)
+        except StoreError:
+            for name in names:  # a watch that is armed by now stays silent about what was not taken over
+                armed.again(name)
+            raise
+
+    def _take(self, armed: _Armed, name: str, answer: Any) -> None:
+        if answer is DENIED:
+            answer = self._denied(armed, name)
+        if answer is None:  # deleted since it was listed
+            armed.specs.pop(name, None)
+        elif isinstance(answer, RawSpec):
+            armed.specs[name] = answer
+        else:
+            data, stat = answer
+            armed.specs[name] = RawSpec(name, SpecRef(stat.czxid, stat.version), data)
 
     def _denied(self, armed: _Armed, name: str) -> RawSpec | None:
         """A job that Weir may not read is there all the same; every other job goes on.

@@ -116,8 +116,10 @@ class MemoryTree:
         """Write one node unconditionally, as `zkCli.sh` would; the new version."""
         old = table.get(name)
         table[name] = Node(data, old.czxid, old.version + 1) if old else Node(data, self.next_zxid())
-        if table is self.jobs or table is self.control:
-            self.changed()
+        if table is self.jobs:
+            self.edited(name)
+        elif table is self.control:
+            self.asked()
         return table[name].version
 
     def bump_epoch(self) -> None:
@@ -130,6 +132,17 @@ class MemoryTree:
         return self._zxid
 
     def changed(self) -> None:
+        """Anything may have become of the desired tree."""
+        for session in self.sessions:
+            session.notify(whole=True)
+
+    def edited(self, name: str) -> None:
+        """One node of the desired tree has other data, or is new."""
+        for session in self.sessions:
+            session.notify(name)
+
+    def asked(self) -> None:
+        """Requests came or went."""
         for session in self.sessions:
             session.notify()
 
@@ -156,6 +169,10 @@ class MemorySession:
         self._sink: EventSink | None = None
         self._failures: list[_Failure] = []
         self._lagging: _View | None = None
+        self._readings = self._reading = 0
+        self._listed: dict[str, int] = {}
+        """Czxids as of the last reading."""
+        self._fired: set[str] = set()
         tree.sessions.append(self)
 
     def fail_next(self, calls: int = 1, *, call: str | None = None, applied: bool = False) -> None:
@@ -170,7 +187,7 @@ class MemorySession:
         """Connected again with the same session; everything may have changed meanwhile."""
         self.connected = True
         self._lagging = None
-        self.notify()
+        self.notify(whole=True)
 
     def expire(self) -> None:
         """The ensemble gave the session up: its ephemeral nodes are gone."""
@@ -189,11 +206,34 @@ class MemorySession:
 
     def subscribe(self, sink: EventSink | None) -> None:
         self._sink = sink
-        self.notify()
+        self.notify(whole=True)
 
-    def notify(self) -> None:
+    def notify(self, name: str | None = None, *, whole: bool = False) -> None:
+        """A watch fires: of one job's node, or one that tells that more has changed than that."""
+        if whole and not self.lose_watch_events:
+            self._reading = 0
         if self._sink is not None and self.connected and not self.lose_watch_events:
+            if name is not None:
+                self._fired.add(name)
             self._sink(DesiredChanged())
+
+    def read_jobs(self, after: int | None) -> DesiredTree:
+        """The whole tree, or what watches told of since the reading `after`; a lost event is not told of."""
+        view, reading = self.view(), self._reading
+        self._reading = 0
+        if view.jobs is None:
+            return DesiredTree(None)
+        found = self._fired & view.jobs.keys()
+        again = any(self._listed.get(name, view.jobs[name].czxid) != view.jobs[name].czxid for name in found)
+        whole = not after or after != reading or again
+        found = set(view.jobs) if whole else found
+        if self._lagging is None and self._sink is not None:
+            self._readings += 1
+            self._reading, self._fired = self._readings, set()
+            self._listed = {} if whole else self._listed
+            self._listed.update((name, view.jobs[name].czxid) for name in found)
+        specs = {name: _raw_spec(name, view.jobs[name]) for name in sorted(found)}
+        return DesiredTree(view.jobs_czxid, specs, whole, self._reading)
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
@@ -222,12 +262,9 @@ class MemoryStore:
         with self.session.call("ensure_layout"):
             self.tree.lay_out()
 
-    def load_jobs(self) -> DesiredTree:
+    def load_jobs(self, after: int | None = None) -> DesiredTree:
         with self.session.call("load_jobs"):
-            view = self.session.view()
-            if view.jobs is None:
-                return DesiredTree(None)
-            return DesiredTree(view.jobs_czxid, {name: _raw_spec(name, view.jobs[name]) for name in sorted(view.jobs)})
+            return self.session.read_jobs(after)
 
     def load_job(self, name: str) -> RawSpec | None:
         with self.session.call("load_job"):
@@ -317,7 +354,7 @@ class MemoryStore:
     def _remove_requests(self, names: Iterable[str]) -> None:
         for name in names:
             del self.tree.control[name]
-        self.tree.changed()
+        self.tree.asked()
 
     def _check_fence(self, fence: Fence) -> None:
         if fence.version != self.tree.epoch_version:
@@ -405,7 +442,7 @@ class MemoryStore:
         with self.session.call("withdraw_request"):
             if self.tree.control.pop(name, None) is not None:
                 self.session.catch_up()
-                self.tree.changed()
+                self.tree.asked()
 
 
 class MemoryLease:

@@ -105,8 +105,8 @@ class ZooKeeperStore:
 
     # Reading
 
-    def load_jobs(self) -> DesiredTree:
-        return self._desired.read()
+    def load_jobs(self, after: int | None = None) -> DesiredTree:
+        return self._desired.read(after)
 
     def load_job(self, name: str) -> RawSpec | None:
         found = self._read("reading a job", self._path(self.layout.jobs, name))

@@ -111,6 +111,12 @@ class DesiredTree:
 
     czxid: int | None
     specs: Mapping[str, RawSpec] = field(default_factory=dict)
+    whole: bool = True
+    """False: `specs` has only the nodes that were edited or are new since the reading that was named; all others are
+
+    as they were then, none is gone, and none was created again."""
+    reading: int = field(default=0, compare=False)
+    """What a later reading names to be told of changes only; 0 names nothing."""
 
 
 @dataclass(frozen=True, slots=True)

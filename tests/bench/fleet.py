@@ -106,7 +106,7 @@ def _add(world: World, framework: str, template: Record, name: str) -> None:
     record = replace(template, name=name, uid=uid, seen=SpecRef(node.czxid, node.version), generation=generation)
     tasks = []
     for task in template.tasks:
-        task_id = record.task_name(task)
+        task_id = record.task_name(replace(task, task_id=None))
         agent = world.mesos.agents[f"a{abs(node.czxid) % AGENTS + 1}"]
         tasks.append(replace(task, task_id=task_id, agent_id=agent.id, hostname=agent.hostname))
         info = TaskInfo(task_id, task_id, agent.id, 0.1, 32.0, ("sleep",))

@@ -447,6 +447,49 @@ def test_every_later_change_of_one_job_is_seen(world: Any, eventually: Eventuall
         eventually(lambda: store.load_jobs().specs["orders"].data == str(number).encode())  # noqa: B023
 
 
+def test_who_names_the_last_reading_is_told_of_edits_and_new_jobs_only(world: Any, eventually: Eventually) -> None:
+    store, user = world.replica().store, world.replica().store
+    for name in ("orders", "payments", "returns"):
+        user.put_job(name, b"1")
+    sink = watching(store)
+    first = store.load_jobs()
+
+    user.put_job("orders", b"2")
+    user.put_job("stock", b"1")
+    eventually(lambda: sink.taken() and user.load_jobs() == store.load_jobs())
+    user.put_job("orders", b"3")
+    eventually(lambda: sink.taken())
+    known = store.load_jobs()
+    user.put_job("payments", b"2")
+    eventually(lambda: sink.taken())
+    edited = store.load_jobs(known.reading)
+
+    assert not edited.whole
+    assert {name: raw.data for name, raw in edited.specs.items()} == {"payments": b"2"}
+    assert store.load_jobs(first.reading).whole
+
+
+def test_f51_a_job_that_was_deleted_or_created_again_is_told_with_the_whole_tree(
+    world: Any, eventually: Eventually
+) -> None:
+    store, user = world.replica().store, world.replica().store
+    for name in ("orders", "payments", "returns"):
+        user.put_job(name, b"1")
+    sink = watching(store)
+    for again in (False, True):
+        known = store.load_jobs().reading
+        user.delete_job("orders")
+        if again:
+            user.put_job("orders", b"1")
+        eventually(lambda: sink.taken())
+        tree = eventually(lambda: (found := store.load_jobs(known)).specs and found)  # noqa: B023
+
+        assert tree.whole
+        assert eventually(lambda: store.load_jobs() == user.load_jobs())
+        user.put_job("orders", b"1")
+        eventually(lambda: sink.taken() and store.load_jobs() == user.load_jobs())
+
+
 def test_nothing_is_announced_when_nothing_changes(world: Any, leader: Leader, samples: Any) -> None:
     leader.store.put_job("orders", SPEC)
     sink = watching(leader.store)
