@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kazoo.exceptions import NoNodeError
 
@@ -170,7 +170,12 @@ actions = st.one_of(
 )
 
 
+A1, A2, B1, READ = ("put", "a", b"1"), ("put", "a", b"2"), ("put", "b", b"1"), ("read", 0)
+
+
 @settings(max_examples=500, deadline=None)
+@example([A1, READ, A2, ("deliver", 3), ("read", 1)])  # the watch was armed again, the data never came
+@example([A1, B1, READ, A2, ("delete", "b"), ("deliver", 2), ("read", 3)])  # read, but never handed over
 @given(st.lists(actions, max_size=30))
 def test_readings_put_on_top_of_each_other_are_the_tree(steps: list[Any]) -> None:
     ensemble = Ensemble()
