@@ -69,8 +69,8 @@ chaos: setup ## Faults on the real stack, by a seed: MINUTES=… SEED=…; rows 
 
 N ?= 200
 SEED_BASE ?= 1
-simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one, SESSION=1 with a session
-	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE)) $(if $(SESSION),--session)
+simulate: setup ## The loop under seeds with injected faults: N=… SEED_BASE=…, or SEED=… to replay one, SESSION=1 or PRESTART=1
+	@$(BIN)/python -m tests.simulation $(if $(SEED),replay $(SEED),run --n $(N) --seed-base $(SEED_BASE)) $(if $(SESSION),--session) $(if $(PRESTART),--prestart)
 
 mutate: setup ## Take out each guard in a copy of the tree and see that the tests notice (QUICK=1: as CI does)
 	@$(BIN)/python -m tests.mutation $(if $(QUICK),--quick) $(FAULTS)

@@ -112,13 +112,14 @@ class Committer:
             attributes=tuple(AgentAttribute(name, value) for name, value in sorted(assignment.attributes.items())),
         )
         record = replace(record, tasks=tuple(task if old is wanted else old for old in record.tasks))
-        assert record.generation is not None
-        return record, self._renderer.render(record, record.generation, task)
+        generation = record.generation_of(task)
+        assert generation is not None
+        return record, self._renderer.render(record, generation, task)
 
     def _history(self, decision: Decision, record: Record | None, now: float) -> tuple[JobEvent, ...]:
         number = 0
         if record is not None:
-            number = record.generation.number if record.generation else record.next_generation - 1
+            number = record.current_number
         return tuple(
             JobEvent(
                 time=timestamp(now),

@@ -8,8 +8,9 @@ The order below is the order of precedence, and each step assumes the ones befor
     3. a newer valid desired state is taken up, a person's request is answered      (S3)
     4. an ending that was begun is followed to its end                              (S1, S2, S4)
     5. otherwise the job converges: delete, suspend, start, upgrade or keep running
-    6. Mesos is asked about what is doubtful, kills are repeated, ended generations cleaned up
-    7. the lifecycle is named
+    6. what was started beforehand for an upgrade goes, or is let in                (S1, S2)
+    7. Mesos is asked about what is doubtful, kills are repeated, ended generations cleaned up
+    8. the lifecycle is named
 
 `decide` reads no clock and draws no random number. Called twice with the same arguments it answers
 the same, and called with its own record it asks for the same effects until they show (L2).
@@ -27,6 +28,7 @@ from reconciler import (
     decide_running,
     decide_session,
     decide_tasks,
+    decide_upcoming,
     lifecycle,
 )
 from reconciler.model import ids
@@ -65,6 +67,7 @@ def decide(desired: Desired, record: Record | None, seen: Observation, now: floa
         decide_ending.follow(turn)
     else:
         _converge(turn)
+    decide_upcoming.settle(turn)
     decide_health.ask_about_doubtful(turn)
     decide_tasks.drive_kills(turn)
     decide_tasks.clean_up_retired(turn)

@@ -20,6 +20,7 @@ from reconciler import (
     decide_session_job,
     decide_snapshots,
     decide_tasks,
+    decide_upcoming,
     past,
 )
 from reconciler.diff import DiffClass, diff_class
@@ -79,7 +80,10 @@ def begin_delete(turn: Turn) -> None:
         return
     if turn.spec.on_delete == "keep":
         # Its tasks are left running and forgotten: no tombstone, so nobody ever kills them.
-        turn.update(generation=None, tasks=(), retired=())
+        number = turn.generation.number
+        decide_upcoming.drop(turn, "the job is deleted")
+        later = tuple(task for task in turn.record.tasks if task.generation > number)
+        turn.update(generation=None, tasks=later, retired=tuple(o for o in turn.record.retired if o.number > number))
         return
     if turn.generation.terminal is not None:
         forget_generation(turn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from reconciler import (
     decide_ending,
@@ -12,6 +13,7 @@ from reconciler import (
     decide_session_job,
     decide_snapshots,
     decide_tasks,
+    decide_upcoming,
 )
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model import ids
@@ -56,17 +58,23 @@ def start_generation(turn: Turn, restore: Snapshot | None, rollback: bool = Fals
     number = record.next_generation
     session = decide_session_job.session_to_start_in(turn) if turn.target.in_session else None
     owner = (session.name, session.uid, session.generation) if session else (record.name, record.uid, number)
-    generation = Generation(
-        number,
-        turn.target,
-        ids.flink_job_id(record.uid, number),
-        ids.cluster_id(*owner),
-        turn.now,
-        restore,
-        rollback=rollback and turn.target != turn.spec,
-        session=session,
-    )
-    turn.update(generation=generation, next_generation=number + 1, resume=None)
+    prepared = decide_upcoming.take_over(turn)
+    if prepared is not None:
+        number = prepared.number
+        undone = rollback and turn.target != turn.spec
+        generation = replace(prepared, started_at=turn.now, restore=restore, rollback=undone)
+    else:
+        generation = Generation(
+            number,
+            turn.target,
+            ids.flink_job_id(record.uid, number),
+            ids.cluster_id(*owner),
+            turn.now,
+            restore,
+            rollback=rollback and turn.target != turn.spec,
+            session=session,
+        )
+    turn.update(generation=generation, next_generation=max(record.next_generation, number + 1), resume=None)
     origin = f"from {restore.path}" if restore else "without a restore point"
     turn.event("GENERATION_STARTED", f"generation {number} starts {origin}")
     decide_tasks.ensure(turn)
@@ -134,7 +142,7 @@ def _leave_for_spec(turn: Turn, flink: FlinkObservation | None) -> bool:
         return False
     if kind is DiffClass.SCALE and decide_scaling.possible(flink):
         decide_scaling.begin(turn, wanted)
-    elif kind in (DiffClass.SCALE, DiffClass.UPGRADE):
+    elif kind in (DiffClass.SCALE, DiffClass.UPGRADE) and not decide_upcoming.prepare(turn, flink):
         decide_ending.begin(turn, EndReason.UPGRADE, describe(changes(running, wanted)))
         return True
     if kind is DiffClass.IGNORE:

@@ -42,9 +42,13 @@ def absorb_deaths(turn: Turn) -> None:
         turn.replace_task(task, None)
         if task.role is Role.JOB_MANAGER:
             _absorb_last_job_manager(turn, task)
+        said = _said(task, seen)
+        upcoming = turn.record.upcoming
+        if upcoming is not None and task.generation == upcoming.number and task.kill_since is None:
+            turn.event("TASK_LOST", f"{said}; it was started beforehand, and is not charged")
+            continue
         if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
-        said = _said(task, seen)
         if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS or turn.leaves(task):
             turn.event("TASK_NOT_STARTED", f"{said}; not charged to the restart budget")
         else:

@@ -29,6 +29,7 @@ FIELD_CLASS: Mapping[str, DiffClass] = {
     "job.initialSavepointPath": DiffClass.IGNORE,  # only a job's first generation reads it
     "job.allowNonRestoredState": DiffClass.IGNORE,
     "job.savepointTriggerNonce": DiffClass.IGNORE,
+    "job.prestart": DiffClass.IGNORE,
     "job.parallelism": DiffClass.SCALE,
     "taskManager.replicas": DiffClass.SCALE,
     "placement": DiffClass.IGNORE,  # where running tasks are stays as it is; the next placing obeys it

@@ -22,6 +22,7 @@ from reconciler.model.decision import (
     FindRestorePoint,
     ForbidJob,
     KillTask,
+    OpenGate,
     ReconcileTask,
     RescaleJob,
     StopWithSavepoint,
@@ -33,7 +34,7 @@ from reconciler.model.events import EffectDone, Event, RestoreFound
 from reconciler.model.policy import Policy
 from reconciler.model.retry import Failure
 from reconciler.ports import Cluster, Flink, FlinkRefused, FlinkTarget, PortError, Renderer, Trigger
-from reconciler.report import job_manager_url
+from reconciler.report import job_manager_url, upcoming_url
 
 log = structlog.get_logger("weir.effects")
 
@@ -52,6 +53,16 @@ def target_of(entry: JobEntry) -> FlinkTarget | None:
     generation = record.generation
     shared = generation.session is not None
     return FlinkTarget(generation.flink_version, url, generation.job_id, generation.cluster_id, shared)
+
+
+def upcoming_target(entry: JobEntry) -> FlinkTarget | None:
+    """Where the waiting JobManager of the next generation answers, if one runs."""
+    record = entry.record
+    url = upcoming_url(record, entry.observation()) if record else None
+    if record is None or record.upcoming is None or url is None:
+        return None
+    upcoming = record.upcoming
+    return FlinkTarget(upcoming.flink_version, url, upcoming.job_id, upcoming.cluster_id)
 
 
 class Effects:
@@ -134,9 +145,15 @@ class Effects:
                 return "flink", partial(self._none, self._flink.clean_up, effect.job_id, effect.cluster_id)
             case DiscardSavepoint():
                 return "flink", partial(self._none, self._flink.discard, effect.path)
+            case OpenGate():
+                return "flink", partial(self._none, self._flink.open_gate, effect)
         target = target_of(entry)
-        if target is None:
-            return None
+        return self._of_job_manager(entry, target, effect) if target is not None else None
+
+    def _of_job_manager(
+        self, entry: JobEntry, target: FlinkTarget, effect: Effect
+    ) -> tuple[str, Callable[[], Event | None]] | None:
+        """The calls that only a running JobManager of the current generation can take."""
         match effect:
             case StopWithSavepoint():
                 trigger = Trigger(effect.trigger_id, effect.directory, stop=True)

@@ -105,11 +105,14 @@ class JobEntry:
     session_jobs: tuple[SessionJob, ...] = ()
     submit_refused: Refusal | None = None
     forbidden: set[str] = field(default_factory=set)
+    upcoming: FlinkObservation | None = None
+    opened: set[str] = field(default_factory=set)
     pending: Pending | None = None
     acknowledge: list[TaskUpdate] = field(default_factory=list)
     status: Status | None = None
     status_at: float = float("-inf")
-    polling: bool = False
+    polling: set[int] = field(default_factory=set)
+    """Generations whose JobManager is being asked."""
     unclear: int = 0
     """Writes in a row of which nobody knew whether they were applied."""
 
@@ -177,6 +180,8 @@ class JobEntry:
             session_jobs=self.session_jobs,
             submit_refused=self.submit_refused,
             forbidden=frozenset(self.forbidden),
+            upcoming=self.upcoming,
+            opened=frozenset(self.opened),
             draining=self.draining,
             may_move=self.may_move,
             moving=self.moving,
@@ -185,6 +190,7 @@ class JobEntry:
     def adopt(self, record: Record | None, version: int | None) -> None:
         """This is what is persisted now; observations of tasks that it no longer names are dropped."""
         before = self.record.generation.job_id if self.record and self.record.generation else None
+        next_before = self.record.upcoming.number if self.record and self.record.upcoming else None
         self.record, self.version, self.stale = record, version, False
         known = {task.task_id for task in record.tasks if task.task_id} if record else set()
         self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
@@ -195,6 +201,9 @@ class JobEntry:
         self.forbidden &= {job_id} if job_id else set()
         if before != job_id:
             self.submit_refused = None
+        self.opened &= {job_id} if job_id else set()
+        if next_before != (record.upcoming.number if record and record.upcoming else None):
+            self.upcoming = None
         if self.flink is not None and self.flink.job_id != job_id:
             self.forget_flink()
             self.rescale_refused, self.flink_restarts = None, ()
@@ -214,9 +223,13 @@ class JobEntry:
     def note_flink(self, event: FlinkAnswered) -> bool:
         """An answer of the JobManager; False when it is about another generation."""
         generation = self.record.generation if self.record else None
+        seen = event.observation
+        upcoming = self.record.upcoming if self.record else None
+        if upcoming is not None and upcoming.number == event.generation:
+            self.upcoming = seen
+            return True
         if generation is None or generation.number != event.generation:
             return False
-        seen = event.observation
         if seen.reachable:
             self.unreachable_since = None
             self._note_registered(seen)
@@ -239,6 +252,8 @@ class JobEntry:
             self.submit_refused = Refusal(int(rest.rpartition("/")[2]), event.error or "no reason given")
         elif kind == "forbid" and event.error is None:
             self.forbidden.add(rest)
+        elif kind == "gate" and event.error is None:
+            self.opened.add(rest)
         else:
             return False
         return True
@@ -319,14 +334,16 @@ def unplaced(entries: Iterable[JobEntry], dirty: Container[str], now: float) -> 
 
 def requests(record: Record | None, now: float) -> list[TaskRequest]:
     """What the record's wanted tasks need, those whose back-off is over; JobManagers first."""
-    generation = record.generation if record is not None else None
-    if record is None or generation is None:
+    if record is None:
         return []
-    spec = generation.spec
     avoid = recently_failed(record.restarts, now)
     wanted = [task for task in record.tasks if not task.placed and task.not_before <= now]
     found = []
-    for task in sorted(wanted, key=lambda task: (task.role is Role.TASK_MANAGER, task.index)):
+    for task in sorted(wanted, key=lambda task: (task.generation, task.role is Role.TASK_MANAGER, task.index)):
+        generation = record.generation_of(task)
+        if generation is None:
+            continue
+        spec = generation.spec
         process = spec.job_manager if task.role is Role.JOB_MANAGER else spec.task_manager
         found.append(
             TaskRequest(

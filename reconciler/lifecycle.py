@@ -35,6 +35,8 @@ def _name(turn: Turn) -> Lifecycle:
         return Lifecycle.SUSPENDED if turn.spec.job.state == "suspended" else Lifecycle.CREATED
     if generation.ending is not None:
         return Lifecycle.ROLLING_BACK if generation.ending.reason is EndReason.ROLLBACK else Lifecycle.UPGRADING
+    if record.upcoming is not None:
+        return Lifecycle.UPGRADING
     if generation.terminal is not None:
         return Lifecycle.FINISHED if generation.terminal == "FINISHED" else Lifecycle.FAILED
     return _name_of_running(turn, generation)

@@ -221,7 +221,7 @@ class Loop:
         entry = self.jobs.get(event.job)
         if entry is None:
             return
-        entry.polling = False
+        entry.polling.discard(event.generation)
         answered = entry.flink is not None and entry.unreachable_since is None
         if entry.note_flink(event):
             self._dirty.add(entry.name)

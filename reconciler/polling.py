@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from reconciler.committing import Submit
-from reconciler.effects import target_of
+from reconciler.effects import target_of, upcoming_target
 from reconciler.jobs import JobEntry
 from reconciler.model.events import Event, FlinkAnswered
 from reconciler.ports import Clock, Flink, FlinkTarget, Trigger
@@ -36,8 +36,8 @@ class Poller:
         target = target_of(entry)
         if entry.polling or target is None or entry.record is None or entry.record.generation is None:
             return
-        entry.polling = True
-        generation = entry.record.generation
+        generation, upcoming = entry.record.generation, upcoming_target(entry)
+        entry.polling.add(generation.number)
         ending, pending = generation.ending, entry.record.savepoint
         triggers = []
         if ending is not None and ending.trigger_id is not None and ending.directory is not None:
@@ -48,6 +48,9 @@ class Poller:
             self._submit("flink", partial(self._observe_session, entry.name, generation.number, target))
         else:
             self._submit("flink", partial(self._observe, entry.name, generation.number, target, triggers))
+        if entry.record.upcoming is not None and upcoming is not None:
+            entry.polling.add(entry.record.upcoming.number)
+            self._submit("flink", partial(self._observe_session, entry.name, entry.record.upcoming.number, upcoming))
 
     def _observe_session(self, job: str, generation: int, target: FlinkTarget) -> Event:
         return FlinkAnswered(job, generation, self._flink.observe_session(target, self._clock.now()))

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.model.control import RawRequest
-from reconciler.model.decision import FindRestorePoint
+from reconciler.model.decision import FindRestorePoint, OpenGate
 from reconciler.model.events import (
     DesiredTree,
     Event,
@@ -331,6 +331,13 @@ class Flink(Protocol):
 
     def rescale(self, target: FlinkTarget, parallelism: int) -> None:
         """Change the job's resource requirements; FlinkRefused when its scheduler cannot."""
+        ...
+
+    def open_gate(self, gate: OpenGate) -> None:
+        """Let the JobManager that waits in this cluster submit its job, from this restore point. Idempotent.
+
+        FlinkRefused when it was let in with another one, FlinkUnreachable when nobody knows whether it is open.
+        """
         ...
 
     def dispose(self, target: FlinkTarget, path: str) -> None:

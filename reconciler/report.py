@@ -65,17 +65,25 @@ def job_manager_url(record: Record, seen: Observation) -> str | None:
     if session is not None:
         view = seen.sessions.get(session.name)
         return view.url_of(session) if view is not None else None
-    tasks = running_job_managers(record, seen)
+    return _url(running_job_managers(record, seen))
+
+
+def upcoming_url(record: Record, seen: Observation) -> str | None:
+    """REST address of the JobManager of the next generation, which waits."""
+    return _url(running_job_managers(record, seen, upcoming=True))
+
+
+def _url(tasks: list[Task]) -> str | None:
     return f"http://{tasks[0].address}:{tasks[0].ports[0]}" if tasks else None
 
 
-def running_job_managers(record: Record, seen: Observation) -> list[Task]:
-    """Running JobManager tasks of the current generation: the elected one first, then the newest attempt.
+def running_job_managers(record: Record, seen: Observation, upcoming: bool = False) -> list[Task]:
+    """Running JobManager tasks of the current generation, or of the next: the elected first, then the newest attempt.
 
     A standby answers for the elected one, which it asks itself; but one that has just been started answers
     nothing, and what was elected before a death may be stale (Flink docs, "High Availability").
     """
-    generation = record.generation
+    generation = record.upcoming if upcoming else record.generation
     if generation is None:
         return []
     tasks = [

@@ -181,7 +181,7 @@ class TakeOver:
             return
         assert entry is not None
         buried = any(stone.uid == name.uid for stone in record.tombstones)
-        older = name.generation < record.next_generation - 1 or fenced(record, name.generation)
+        older = name.generation < record.current_number or fenced(record, name.generation)
         if buried or (name.uid == record.uid and older):
             if entry.paused:
                 return  # an implicit reconciliation brings it up again

@@ -14,12 +14,13 @@ import structlog
 from kazoo.client import KazooClient
 
 from integration.flink import ha, observe, operations, session, storage
+from integration.flink.gate import key
 from integration.flink.ha import HaData, ZooKeeperSilent
 from integration.flink.observe import Checkpoints
 from integration.flink.rest import NotFound, NotServing, RestClient
 from integration.flink.storage import Storage, Storages
 from integration.flink.versions import flink_version
-from reconciler.model.decision import FindRestorePoint
+from reconciler.model.decision import FindRestorePoint, OpenGate
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
 from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, JobSubmission, Trigger
 
@@ -254,6 +255,18 @@ class FlinkAdapter:
             raise FlinkUnreachable(f"whether {cluster_id} can run job {job_id} is not known: {error}") from error
         if accepted:
             raise FlinkRefused(f"{cluster_id} has accepted job {job_id} after all")
+
+    def open_gate(self, gate: OpenGate) -> None:
+        wanted = key(gate.restore, allow_non_restored_state=gate.allow_non_restored_state)
+        try:
+            found = self._ha.open_gate(gate.cluster_id, wanted)
+        except ZooKeeperSilent as error:
+            raise FlinkUnreachable(f"whether the gate of {gate.cluster_id} is open is not known: {error}") from error
+        if found is None:
+            raise FlinkUnreachable(f"no JobManager of {gate.cluster_id} waits yet")
+        if found != wanted:
+            raise FlinkRefused(f"the gate of {gate.cluster_id} was opened with {found.decode('utf-8', 'replace')!r}")
+        log.info("flink.gate_opened", job_id=gate.job_id, cluster_id=gate.cluster_id, restore=gate.restore)
 
     def rescale(self, target: FlinkTarget, parallelism: int) -> None:
         self._require_running(target)

@@ -21,7 +21,7 @@ from integration.flink.fake_world import FakeWorld
 from integration.flink.render import FlinkRenderer
 from integration.flink.storage import normal
 from integration.flink.versions import VERSIONS
-from reconciler.model.decision import FindRestorePoint
+from reconciler.model.decision import FindRestorePoint, OpenGate
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
 from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, JobSubmission, Trigger
 
@@ -149,6 +149,22 @@ class FakeFlink(FakeWorld):
         job.epoch += 1
         self._in_job(cluster, self.timing.cancel, lambda: self._end(cluster, JobState.CANCELED))
 
+    def open_gate(self, gate: OpenGate) -> None:
+        if self.zookeeper_down:
+            raise FlinkUnreachable(f"whether the gate of {gate.cluster_id} is open is not known")
+        cluster = self.clusters.get(gate.cluster_id)
+        if cluster is None or cluster.leader_url is None:
+            raise FlinkUnreachable(f"no JobManager of {gate.cluster_id} waits yet")
+        if cluster.gate is not None and cluster.gate != gate:
+            raise FlinkRefused(f"the gate of {gate.cluster_id} was opened with {cluster.gate.restore}")
+        if cluster.gate is not None:
+            return
+        self.calls.append(("gate", gate.job_id))
+        cluster.gate = gate
+        if cluster.leader is not None:
+            leader = self._leader(cluster)
+            self._after(self.timing.submit, lambda: self._submit(cluster, leader))
+
     def rescale(self, target: FlinkTarget, parallelism: int) -> None:
         cluster = self._listed(target)
         job = cluster.job
@@ -208,7 +224,7 @@ class FakeFlink(FakeWorld):
         if cluster is not None and cluster.job_managers:
             self.violations.append(f"{cluster_id} was cleaned up while {sorted(cluster.job_managers)} were alive")
         if cluster is not None:
-            cluster.leader_url = None
+            cluster.leader_url, cluster.gate = None, None
             for job in cluster.jobs():
                 if job.session is not None and job.accepted:
                     self.violations.append(f"{cluster_id} was cleaned up while it had the job {job.job_id}")

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from integration.flink.storage import normal
+from reconciler.model.decision import OpenGate
 from reconciler.model.observation import JobState, Operation, OperationState
 from reconciler.model.record import Role
 from reconciler.model.resources import TaskInfo
@@ -58,6 +59,8 @@ class Process:
     restore: str | None = None
     checkpoint_dir: str = ""
     checkpoint_interval: float | None = None
+    gated: bool = False
+    """It submits its job once the gate of its cluster is open, and starts from what lies there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ class Cluster:
     requested: int | None = None
     """Parallelism asked for through the resource requirements; kept with the HA data."""
     leader_url: str | None = None
+    gate: OpenGate | None = None
+    """What lies beside the HA data for a JobManager that waits."""
     session: Cluster | None = None
     """Set for a job of a session: it shares the session's processes and leader."""
     program: Process | None = None
@@ -188,6 +193,7 @@ def process_of(info: TaskInfo, now: float) -> Process:
         restore=options.get("--fromSavepoint"),
         checkpoint_dir=config.get("execution.checkpointing.dir", ""),
         checkpoint_interval=_interval(interval),
+        gated="WEIR_GATE" in info.env,
     )
 
 

@@ -157,8 +157,12 @@ class FakeWorld:
                 if member.accepted:
                     self._begin(member)
             return
+        if cluster.job is not None:
+            return
         if (cluster.cluster_id, cluster.job_id) in self.results:
             self._exit(leader.task_id, 2)  # "Job has already been submitted": it runs nothing (fault 61)
+            return
+        if leader.gated and cluster.gate is None:
             return
         self._begin(cluster)
 
@@ -175,7 +179,8 @@ class FakeWorld:
             if not known:
                 self._end(cluster, JobState.FAILED, f"java.io.FileNotFoundException: {cluster.pointers[-1]}")
             return
-        restore = normal(leader.restore) if leader.restore else None
+        told = cluster.gate.restore if leader.gated and cluster.gate is not None else leader.restore
+        restore = normal(told) if told else None
         snapshot = self.snapshots.get(restore) if restore else None
         self._restore(cluster, restore, snapshot)
         if restore is not None and snapshot is None:

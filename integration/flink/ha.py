@@ -14,14 +14,16 @@ ignored, and the scan of the checkpoint directory (`storage`) decides alone.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
+from integration.flink import gate
 from integration.flink.storage import Storage
 
 # A path is preceded by its length, whose last byte may itself be a letter: only known schemes count.
@@ -61,6 +63,20 @@ class HaData:
         """Whether the cluster keeps the submitted job: whichever JobManager leads it runs the job."""
         return self._get(f"{self._root}/{cluster_id}/{graphs_node}/{job_id}") is not None
 
+    def open_gate(self, cluster_id: str, key: bytes) -> bytes | None:
+        """Create the node that a waiting JobManager looks for; what lies there, which may be an older key.
+
+        None: the JobManager has not begun to use ZooKeeper. The node is as open as what Flink keeps beside it.
+        """
+        cluster = f"{self._root}/{cluster_id}"
+        acls = self._ask(lambda: self._client.get_acls(cluster))
+        if acls is None:
+            return None
+        node = f"{cluster}/{gate.NODE}"
+        with contextlib.suppress(NodeExistsError):
+            self._ask(lambda: self._client.create(node, key, acl=acls[0]))
+        return self._get(node)
+
     def remove(self, cluster_id: str) -> None:
         """Delete every node of a cluster; no error if there is none."""
         self._ask(lambda: self._client.delete(f"{self._root}/{cluster_id}", recursive=True))
@@ -84,6 +100,8 @@ class HaData:
             return call()
         except NoNodeError:
             return None
+        except NodeExistsError:
+            raise
         except (KazooException, KazooTimeoutError, OSError) as error:
             raise ZooKeeperSilent(f"ZooKeeper did not answer: {type(error).__name__} {error}".rstrip()) from error
 

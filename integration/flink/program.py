@@ -7,20 +7,23 @@ option with many values, such as `--jars`, takes the arguments of the job for mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from integration.flink import sql_job
+from integration.flink import gate, sql_job
 from integration.flink.config import FlinkDistribution
 from reconciler.model.resources import FetchUri
 from reconciler.model.spec import JobSpec
 
 PYTHON_DRIVER = "org.apache.flink.client.python.PythonDriver"
+GATE_PROGRAM = "weir_gate.py"
 SHIPPED = "weir_program.py"
 """Name in the sandbox of a program that Weir itself brings along."""
 FETCHED = ("http", "https", "ftp", "ftps", "hdfs", "s3", "s3a", "s3n", "gs")
 
+_GATE = {"WEIR_GATE": gate.CLASS_FILE}
 _SQL_JOB = Path(sql_job.__file__).read_text(encoding="utf-8")
 
 
@@ -33,58 +36,78 @@ class Program:
     uris: tuple[FetchUri, ...] = ()
     shipped: str | None = None
     """Text of the file `SHIPPED`."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What the start script makes files of."""
 
 
-def program_of(spec: JobSpec, distribution: FlinkDistribution) -> Program:
-    """Raises ValueError, with the field, for what cannot be run."""
+def program_of(spec: JobSpec, distribution: FlinkDistribution, *, gated: bool = False) -> Program:
+    """What is run, behind the gate if it is to wait there. Raises ValueError, with the field, for what cannot be."""
     if spec.is_session:
         return Program((), ())
-    if spec.job.type == "python":
-        return _python(spec, distribution)
-    if spec.job.type == "sql":
-        return _sql(spec, distribution)
-    return _jar(spec)
+    if spec.job.type == "jar":
+        return _jar(spec, gated=gated)
+    program = (_python if spec.job.type == "python" else _sql)(spec, distribution, gated=gated)
+    return replace(program, env={**_GATE, "WEIR_GATE_PROGRAM": gate.PROGRAM}) if gated else program
 
 
-def _python(spec: JobSpec, distribution: FlinkDistribution) -> Program:
+def _python(spec: JobSpec, distribution: FlinkDistribution, *, gated: bool) -> Program:
     """PyFlink docs, "Deployment modes": application mode with the PythonDriver as entry class."""
     located = [_local(uri) for uri in (spec.job.uri, *spec.job.py_files)]
     files = [path for path, _ in located[1:]]
-    main = ("-pym", spec.job.entry_class) if spec.job.entry_class else ("-py", located[0][0])
+    main = ("-m", spec.job.entry_class) if spec.job.entry_class else (located[0][0],)
     if spec.job.entry_class:
         files.insert(0, located[0][0])
     uris = tuple(uri for _, uri in located if uri is not None)
-    arguments = _driven(spec, distribution, (*(("-pyfs", ",".join(files)) if files else ()), *main), spec.job.args)
+    options = ("-pyfs", ",".join(files)) if files else ()
+    arguments = _driven(spec, distribution, options, main, spec.job.args, gated=gated)
     return Program(("--job-classname", PYTHON_DRIVER), arguments, uris)
 
 
-def _sql(spec: JobSpec, distribution: FlinkDistribution) -> Program:
+def _sql(spec: JobSpec, distribution: FlinkDistribution, *, gated: bool) -> Program:
     """A script is run by `sql_job`, whose text is put into the sandbox by the start script."""
     path, uri = _local(spec.job.uri)
-    arguments = _driven(spec, distribution, ("-py", SHIPPED), [path])
+    arguments = _driven(spec, distribution, (), (SHIPPED,), [path], gated=gated)
     return Program(("--job-classname", PYTHON_DRIVER), arguments, (uri,) if uri else (), _SQL_JOB)
 
 
 def _driven(
-    spec: JobSpec, distribution: FlinkDistribution, main: tuple[str, ...], arguments: list[str]
+    spec: JobSpec,
+    distribution: FlinkDistribution,
+    options: tuple[str, ...],
+    main: tuple[str, ...],
+    arguments: list[str],
+    *,
+    gated: bool,
 ) -> tuple[str, ...]:
-    """Arguments of the PythonDriver. `-pyclientexec` needs the Python that has PyFlink of this very version."""
+    """Arguments of the PythonDriver, for a script or `-m` and a module.
+
+    `-pyclientexec` needs the Python that has PyFlink of this very version.
+    """
     if distribution.python is None:
         raise ValueError(
             f"the distribution of Flink {distribution.version} has no Python, and job.type {spec.job.type} needs one; "
             "have flink.distributions.….python set in the operator's configuration"
         )
     python = spec.flink_configuration.get("python.client.executable", distribution.python)
-    return ("-pyclientexec", python, *main, "--", *arguments)
+    if gated:
+        main, arguments = (GATE_PROGRAM,), [*main, *arguments]
+    driven = ("-pym", main[1]) if main[0] == "-m" else ("-py", main[0])
+    return ("-pyclientexec", python, *options, *driven, "--", *arguments)
 
 
-def _jar(spec: JobSpec) -> Program:
+def _jar(spec: JobSpec, *, gated: bool) -> Program:
     path, uri = _local(spec.job.uri)
     if spec.job.py_files:
         raise ValueError("job.pyFiles belongs to job.type python")
-    entry = ("--job-classname", spec.job.entry_class) if spec.job.entry_class else ()
     # `local:` is used where it lies; a path in the sandbox is resolved there.
-    return Program((*entry, "--jars", path if uri else f"local://{path}"), tuple(spec.job.args), (uri,) if uri else ())
+    jars, uris = ("--jars", path if uri else f"local://{path}"), (uri,) if uri else ()
+    if gated:
+        if spec.job.entry_class is None:
+            raise ValueError("job.entryClass is needed by a JobManager that is started beforehand")
+        options = ("--job-classname", gate.CLASS, *jars)
+        return Program(options, (spec.job.entry_class, *spec.job.args), uris, env=_GATE)
+    entry = ("--job-classname", spec.job.entry_class) if spec.job.entry_class else ()
+    return Program((*entry, *jars), tuple(spec.job.args), uris)
 
 
 def _local(uri: str) -> tuple[str, FetchUri | None]:

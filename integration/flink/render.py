@@ -68,7 +68,12 @@ if [ -n "${WEIR_PLUGINS:-}" ]; then
   done
   export FLINK_PLUGINS_DIR="$sandbox/plugins"
 fi
-unset WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS WEIR_PROGRAM WEIR_PLUGINS
+if [ -n "${WEIR_GATE:-}" ]; then
+  mkdir -p gate/dev/weir
+  printf '%s' "$WEIR_GATE" | base64 -d > gate/dev/weir/Gate.class
+  [ -z "${WEIR_GATE_PROGRAM:-}" ] || printf '%s' "$WEIR_GATE_PROGRAM" > weir_gate.py
+fi
+unset WEIR_GATE WEIR_GATE_PROGRAM WEIR_LOG4J WEIR_CONFIG WEIR_SECRETS WEIR_PROGRAM WEIR_PLUGINS
 export FLINK_CONF_DIR="$sandbox/conf"
 java=$1
 shift
@@ -170,10 +175,11 @@ class FlinkRenderer:
         )
         process: JobManager | TaskManager
         if task.role is Role.JOB_MANAGER:
-            program = program_of(spec, distribution)
+            program = program_of(spec, distribution, gated=generation.gated and generation == record.upcoming)
             java = self._job_manager(record, generation, task, distribution, program)
             process, gpus = spec.job_manager, 0
             uris += program.uris
+            env |= program.env
             if program.shipped is not None:
                 env["WEIR_PROGRAM"] = program.shipped
         else:
@@ -241,7 +247,8 @@ class FlinkRenderer:
             if spec.job.allow_non_restored_state:
                 restore += ("--allowNonRestoredState",)
         started = (
-            *self._java(spec, task.role, distribution, parts.jvm_options(), parts.heap, spec.job_manager.cpus),
+            *self._java(spec, task.role, parts.jvm_options(), parts.heap, spec.job_manager.cpus),
+            "-cp", f"{distribution.home}/lib/*" + (":gate" if "WEIR_GATE" in program.env else ""),
             SESSION_CLASS if spec.is_session else JOB_MANAGER_CLASS,
             "--configDir", "conf",
             *config.to_arguments(decided),
@@ -276,7 +283,8 @@ class FlinkRenderer:
         }
         heap = parts.framework_heap + parts.task_heap
         return (
-            *self._java(spec, task.role, distribution, parts.jvm_options(), heap, spec.task_manager.cpus),
+            *self._java(spec, task.role, parts.jvm_options(), heap, spec.task_manager.cpus),
+            "-cp", f"{distribution.home}/lib/*",
             TASK_MANAGER_CLASS,
             "--configDir", "conf",
             *config.to_arguments(decided),
@@ -293,7 +301,6 @@ class FlinkRenderer:
         self,
         spec: JobSpec,
         role: Role,
-        distribution: FlinkDistribution,
         memory_options: tuple[str, ...],
         heap: int,
         cpus: float,
@@ -317,8 +324,6 @@ class FlinkRenderer:
             *chosen,
             *memory_options,
             "-Dlog4j.configurationFile=conf/log4j-console.properties",
-            "-cp",
-            f"{distribution.home}/lib/*",
         )
 
     def _env(self, name: str, spec: JobSpec, distribution: FlinkDistribution) -> dict[str, str]:

@@ -98,6 +98,10 @@ FIELDS: Mapping[str, str] = {
     ),
     "job.initialSavepointPath": "What the first generation starts from. Later ones start from the job's own state.",
     "job.allowNonRestoredState": "Start although the state holds operators that the job no longer has.",
+    "job.prestart": (
+        "Whether an upgrade starts the next generation's processes while the job still runs, so that it is away for a "
+        "shorter time. Offers have to hold both for that while; where they do not, the upgrade goes on without."
+    ),
     "job.savepointTriggerNonce": "Another number than before writes a savepoint once.",
     "jobManager.cpus": "CPUs that are taken from the offer.",
     "jobManager.memory": "Total memory of the process, taken from the offer.",
@@ -189,6 +193,7 @@ EXAMPLES: Mapping[str, Any] = {
     "job.upgradeMode": "last-state",
     "job.initialSavepointPath": "file:///srv/savepoints/savepoint-1",
     "job.allowNonRestoredState": True,
+    "job.prestart": True,
     "job.savepointTriggerNonce": 1,
     "jobManager.cpus": 1.0,
     "jobManager.memory": "1g",

@@ -147,6 +147,20 @@ class ForbidJob:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Let the waiting JobManager of a generation submit its job: the one before has ended, its state is on record."""
+
+    job_id: str
+    cluster_id: str
+    restore: str | None
+    allow_non_restored_state: bool = False
+
+    @property
+    def key(self) -> str:
+        return f"gate/{self.job_id}"
+
+
+@dataclass(frozen=True, slots=True)
 class FindRestorePoint:
     """Read, from storage and HA metadata, the newest state that an ended generation left behind."""
 
@@ -220,7 +234,7 @@ class EmitEvent:
 
 Effect = (
     KillTask | StopWithSavepoint | TriggerSavepoint | CancelJob | FindRestorePoint | DisposeSavepoint | RescaleJob
-    | DiscardSavepoint | SubmitJob | ForbidJob | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
+    | DiscardSavepoint | OpenGate | SubmitJob | ForbidJob | CleanUpGeneration | ReconcileTask | WakeAt | EmitEvent
 )  # fmt: skip
 
 

@@ -268,6 +268,10 @@ class Observation:
     submit_refused: Refusal | None = None
     forbidden: frozenset[str] = frozenset()
     """Job ids that no JobManager of their session will ever accept again, and none runs."""
+    upcoming: FlinkObservation | None = None
+    """What the waiting JobManager of the next generation said last: which TaskManagers it has."""
+    opened: frozenset[str] = frozenset()
+    """Job ids whose gate is known to be open."""
     draining: frozenset[str] = frozenset()
     """Ids and hostnames of agents that are to be empty."""
     may_move: bool = False

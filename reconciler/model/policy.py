@@ -51,6 +51,10 @@ class Policy:
     """So long before a maintenance window of Mesos its agent takes nothing new, and what is there moves away."""
     standby_up_s: float = 10.0
     """How long a JobManager has to run before the one that it stands in for may go."""
+    prestart_offer_s: float = 5.0
+    """How long an upgrade waits for offers that hold the next generation beside the one that runs."""
+    prestart_up_s: float = 30.0
+    """How long it waits for the processes of the next generation to come up."""
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""
     allowed_state: tuple[str, ...] | None = None

@@ -238,6 +238,8 @@ class Generation:
     """When its job was first submitted to the session; None: no submission was ever sent."""
     submit_attempt: int = 1
     """Grows with each submission that Flink refused."""
+    gated: bool = False
+    """Its first processes were started while the generation before it ran: they wait until its gate is opened."""
 
     @property
     def flink_version(self) -> str:
@@ -356,6 +358,8 @@ class Record:
     """The last valid spec that was read. Reconciled towards, also while a newer one is invalid."""
     stable_spec: JobSpec | None = None
     generation: Generation | None = None
+    upcoming: Generation | None = None
+    """The next generation, whose processes come up while the current one still runs; it has submitted nothing."""
     retired: tuple[Retired, ...] = ()
     tasks: tuple[Task, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
@@ -398,6 +402,16 @@ class Record:
         """The newest known state by (generation, checkpoint id), or None (S2)."""
         usable = [snapshot for snapshot in self.snapshots if not snapshot.abandoned]
         return max(usable, key=lambda snapshot: snapshot.order, default=None)
+
+    @property
+    def current_number(self) -> int:
+        """The number of the current generation, or of the last one that there was; 0 before the first."""
+        return self.generation.number if self.generation is not None else self.next_generation - 1
+
+    def generation_of(self, task: Task) -> Generation | None:
+        """The generation that a task belongs to, unless it has ended."""
+        both = (self.generation, self.upcoming)
+        return next((each for each in both if each is not None and each.number == task.generation), None)
 
     def task_name(self, task: Task) -> str:
         """The Mesos task id of `task`, whether it is placed yet or not."""

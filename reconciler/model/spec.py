@@ -47,6 +47,7 @@ class Job(_Part):
     initial_savepoint_path: str | None = None
     allow_non_restored_state: bool = False
     savepoint_trigger_nonce: int = 0
+    prestart: bool = False
 
 
 NO_JOB = Job(type="jar", uri="-")

@@ -36,6 +36,7 @@ MISPLACED: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "health.rollback": ("a session that does not become stable is not rolled back", "leave it out"),
     },
     "SessionJob": {
+        "job.prestart": ("its processes are those of its session, which run already", "leave it out"),
         "flinkVersion": ("a session job runs on the Flink of its session", _PUT_INTO_SESSION),
         "user": (_OF_THE_SESSION, _PUT_INTO_SESSION),
         "env": (_OF_THE_SESSION, _PUT_INTO_SESSION),

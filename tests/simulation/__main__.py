@@ -28,13 +28,15 @@ def main(argv: list[str]) -> int:
     run.add_argument("--jobs", type=int, default=2, help="processes")
     run.add_argument("--keep-going", type=int, default=20, help="stop after so many seeds that failed")
     run.add_argument("--session", action="store_true", help="a session cluster and two jobs in it")
+    run.add_argument("--prestart", action="store_true", help="jobs whose next generation is started beforehand")
     replay = commands.add_parser("replay", help="simulate one seed and print everything that happens")
     replay.add_argument("seed", type=int)
     replay.add_argument("--session", action="store_true", help="as for run")
+    replay.add_argument("--prestart", action="store_true", help="as for run")
     commands.add_parser("crashpoints", help="crash the leader after every single call of a few workloads")
     args = parser.parse_args(argv)
     if args.command == "replay":
-        return _replay(args.seed, args.session)
+        return _replay(args.seed, args.session, args.prestart)
     if args.command == "crashpoints":
         return _crashpoints()
     return _run(args)
@@ -44,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
     count, base = args.n, args.seed_base
     begun, faults = time.monotonic(), 0
     broken: list[runs.Result] = []
-    one = partial(runs.run, session=args.session)
+    one = partial(runs.run, session=args.session, prestart=args.prestart)
     with Pool(args.jobs) as pool:
         for done, result in enumerate(pool.imap_unordered(one, range(base, base + count), CHUNK), start=1):
             faults += result.faults
@@ -60,14 +62,16 @@ def _run(args: argparse.Namespace) -> int:
         seeds = " ".join(str(seed) for seed in sorted(result.seed for result in broken))
         violations = sum(len(result.violations) for result in broken)
         print(f"simulate: FAILED — {count} seeds, {faults} faults, {violations} violations in seeds {seeds}")
-        print(f"replay one with: make simulate SEED={broken[0].seed}")
+        print(
+            f"replay one with: make simulate SEED={broken[0].seed}{' PRESTART=1' if args.prestart else ''}{' SESSION=1' if args.session else ''}"
+        )
         return 1
     print(f"simulate: ok — {count} seeds, {faults} faults, 0 violations")
     return 0
 
 
-def _replay(seed: int, session: bool) -> int:
-    result = runs.run(seed, trace=True, session=session)
+def _replay(seed: int, session: bool, prestart: bool) -> int:
+    result = runs.run(seed, trace=True, session=session, prestart=prestart)
     print("\n".join(result.trace))
     print(f"seed {seed}: {result.faults} faults, {result.elapsed:.0f} virtual seconds, {result.steps} steps")
     for line in result.violations:

@@ -20,6 +20,7 @@ import structlog
 from tests.simulation import drains, faults, outcome, sessions, workload
 from tests.simulation.monitor import Monitor, Violation
 from tests.simulation.simulator import Storm
+from tests.simulation.users import PRESTARTED
 from tests.simulation.world import World
 
 SETTLE_S = 300.0
@@ -66,21 +67,33 @@ def quiet_logs(world: World) -> Iterator[None]:
         structlog.configure(**before)
 
 
-def run(seed: int, *, trace: bool = False, until_broken: bool = False, session: bool = False) -> Result:
-    """Simulate one seed; with `until_broken` only up to the first violation, with `session` a session and its jobs."""
-    world = World(seed, trace=trace)
+def run(
+    seed: int, *, trace: bool = False, until_broken: bool = False, session: bool = False, prestart: bool = False
+) -> Result:
+    """Simulate one seed; with `until_broken` only up to the first violation.
+
+    With `session` a session and its jobs, with `prestart` jobs whose next generation is started beforehand.
+    """
+    world = _world(seed, trace=trace, prestart=prestart)
     world.monitor.stop_at_first = until_broken
     with quiet_logs(world), suppress(Violation):
         try:
             if session:
                 _session_storm(world)
             elif seed % CHAIN_EVERY == 0:
-                _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))])
+                _chain(world, workload.CHAINS[world.rng.randrange(len(workload.CHAINS))], prestart)
             else:
                 _storm(world)
         except Storm as storm:
             world.monitor.violation("L1", str(storm))
     return result_of(world)
+
+
+def _world(seed: int, *, trace: bool = False, prestart: bool = False) -> World:
+    world = World(seed, trace=trace)
+    if prestart:
+        world.users.base = PRESTARTED
+    return world
 
 
 def run_under(seed: int, kinds: Sequence[faults.Fault], count: int, edits: int, *, trace: bool = False) -> Result:
@@ -141,7 +154,7 @@ def _session_storm(world: World) -> None:
     _must_be_silent(world)
 
 
-def _chain(world: World, steps: Sequence[str]) -> None:
+def _chain(world: World, steps: Sequence[str], prestart: bool) -> None:
     rng = world.rng
     for step in steps:
         workload.STEPS[step](world, NAME)
@@ -151,7 +164,7 @@ def _chain(world: World, steps: Sequence[str]) -> None:
         if not _must_settle(world):
             return
     _must_be_silent(world)
-    compare(world.monitor, fault_free(tuple(steps)))
+    compare(world.monitor, fault_free(tuple(steps), prestart))
 
 
 def run_steps(world: World, steps: Sequence[str]) -> None:
@@ -180,9 +193,9 @@ def effects_of(monitor: Monitor) -> Counter[tuple[object, ...]]:
 
 
 @cache
-def fault_free(steps: tuple[str, ...]) -> Counter[tuple[object, ...]]:
+def fault_free(steps: tuple[str, ...], prestart: bool = False) -> Counter[tuple[object, ...]]:
     """The effects of these steps when nothing goes wrong."""
-    world = World(0)
+    world = _world(0, prestart=prestart)
     with quiet_logs(world):
         run_steps(world, steps)
     assert not world.monitor.violations, world.monitor.violations

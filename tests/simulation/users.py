@@ -28,6 +28,7 @@ BASE: dict[str, Any] = {
     "health": {"stableAfter": "3s", "launchTimeout": "15s"},
     "restart": {"initialBackoff": "1s", "maxBackoff": "4s"},
 }
+PRESTARTED = {**BASE, "job": {**BASE["job"], "prestart": True}}
 INVALID = (b"{", b"null", b'{"job": {}}', b'{"flinkVersion": "2.2", "job": {"type": "cobol", "uri": "x"}}')
 HELD_S = 45.0
 """Until every leader has surely seen that the desired tree is back; a delete before that is none."""
@@ -41,8 +42,10 @@ class Users:
         self._store = MemoryStore(world.tree)
         self._documents: dict[str, dict[str, Any]] = {}
         self._mine: dict[str, Node] = {}
+        self.base = BASE
+        """What a name is created with."""
         self.bases: dict[str, dict[str, Any]] = {}
-        """What a name is created with, if not with `BASE`."""
+        """The same for a name of its own."""
         self._valid: dict[str, list[JobSpec]] = {}
         """Every valid version of the present life of a name, oldest first."""
         self._latest_valid: dict[str, bool] = {}
@@ -60,7 +63,7 @@ class Users:
 
     def apply(self, name: str, **changes: Any) -> None:
         """Create the job, or change these fields; a section's fields are merged in (`job={"parallelism": 3}`)."""
-        document = copy.deepcopy(self._documents.get(name, self.bases.get(name, BASE)))
+        document = copy.deepcopy(self._documents.get(name, self.bases.get(name, self.base)))
         for key, value in changes.items():
             if isinstance(value, dict):
                 document.setdefault(key, {}).update(value)
