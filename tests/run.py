@@ -66,6 +66,7 @@ SUITES = {
         (
             _pytest("tests/simulation"),
             (sys.executable, "-m", "tests.simulation", "run", "--n", "2000"),
+            (sys.executable, "-m", "tests.simulation", "run", "--n", "500", "--prestart"),
         ),
     ),
     "unit": Suite(2, (_pytest("tests/unit"),)),

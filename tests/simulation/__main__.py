@@ -62,9 +62,8 @@ def _run(args: argparse.Namespace) -> int:
         seeds = " ".join(str(seed) for seed in sorted(result.seed for result in broken))
         violations = sum(len(result.violations) for result in broken)
         print(f"simulate: FAILED — {count} seeds, {faults} faults, {violations} violations in seeds {seeds}")
-        print(
-            f"replay one with: make simulate SEED={broken[0].seed}{' PRESTART=1' if args.prestart else ''}{' SESSION=1' if args.session else ''}"
-        )
+        kind = " SESSION=1" if args.session else " PRESTART=1" if args.prestart else ""
+        print(f"replay one with: make simulate SEED={broken[0].seed}{kind}")
         return 1
     print(f"simulate: ok — {count} seeds, {faults} faults, 0 violations")
     return 0

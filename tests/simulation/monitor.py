@@ -74,6 +74,8 @@ class Monitor:
         """Calls that changed something in Mesos or Flink."""
         self.started: Counter[tuple[str, int, str, int]] = Counter()
         """Processes that were started, by (job, generation, role, index) (L2)."""
+        self.retried: Counter[tuple[str, int, str, int]] = Counter()
+        """Those of them that were given up because nobody heard in time that they run: what follows is a retry (L2)."""
         self.asked: Counter[str] = Counter()
         """Stops, savepoints and cancels that reached a JobManager, by kind (L2)."""
         self.stateless: set[str] = set()
@@ -120,6 +122,7 @@ class Monitor:
         if change.record is not None:
             if before is not None:
                 self._note_kept(before, change.record)
+                self._note_given_up(before, change.record)
                 if change.answered is None and not self._confirmed(before):
                     self._check_cap(who, fence.epoch, before, change.record)
             self._last[change.name] = change.record
@@ -136,6 +139,13 @@ class Monitor:
         deleting = record is not None and record.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED)
         if self.world.tree_is_away and deleting and record and record.uid in self.world.users.hidden_uids:
             self.violation("S7", f"{change.name} is deleted although the whole desired tree is away")
+
+    def _note_given_up(self, before: Record, after: Record) -> None:
+        known = {task.task_id for task in before.tasks if task.kill_since is not None}
+        for task in after.tasks:
+            late = task.kill_why is not None and task.kill_why.endswith("did not run within its launch time-out")
+            if late and task.task_id not in known:
+                self.retried[after.name, task.generation, task.role.value, task.index] += 1
 
     def _note_kept(self, before: Record, after: Record) -> None:
         """Deleted with `onDelete: keep`: the tasks are forgotten at once and go on running."""

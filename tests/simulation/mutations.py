@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from reconciler import decide_ending, desired
+from reconciler import decide_ending, decide_upcoming, desired
 from reconciler.disruptions import DisruptionCap
 from reconciler.jobs import JobEntry
 from reconciler.loop import Loop
+from reconciler.model.decision import OpenGate
 from reconciler.model.events import TaskUpdate
 from reconciler.model.observation import Observation
 from reconciler.model.record import Record, Snapshot
+from reconciler.turn import Turn
 from state.memory import MemoryStore
 
 Patch = pytest.MonkeyPatch
@@ -31,6 +33,8 @@ class Mutation:
     name: str
     apply: Callable[[Patch], None]
     shows_as: tuple[str, ...]
+    prestart: bool = False
+    """Among jobs whose next generation is started beforehand."""
 
 
 def no_fence(patch: Patch) -> None:
@@ -72,6 +76,20 @@ def no_generation_check(patch: Patch) -> None:
     patch.setattr(decide_ending, "_ended", lambda turn: True)
 
 
+def gate_opened_early(patch: Patch) -> None:
+    """A prepared generation is let in as soon as it waits."""
+    shipped = decide_upcoming.settle
+
+    def hasty(turn: Turn) -> None:
+        shipped(turn)
+        upcoming = turn.record.upcoming
+        if upcoming is not None and upcoming.gated:
+            newest = turn.record.newest_snapshot()
+            turn.emit(OpenGate(upcoming.job_id, upcoming.cluster_id, newest.path if newest else None))
+
+    patch.setattr(decide_upcoming, "settle", hasty)
+
+
 def oldest_restore_point(patch: Patch) -> None:
     """A job starts from the oldest state that is known."""
 
@@ -106,6 +124,7 @@ MUTATIONS = (
     Mutation("the write-ahead order", effects_before_persist, ("S4",)),
     Mutation("the acknowledgement order", acknowledge_at_once, ("ACK",)),
     Mutation("the generation check", no_generation_check, ("S1",)),
+    Mutation("the gate", gate_opened_early, ("S1",), prestart=True),
     Mutation("the restore choice", oldest_restore_point, ("S2",)),
     Mutation("the wait for reconciliation", act_on_incomplete_view, ("S6",)),
     Mutation("the hold on a vanished tree", believe_a_vanished_tree, ("S7",)),

@@ -187,7 +187,7 @@ def compare(monitor: Monitor, wanted: Counter[tuple[object, ...]]) -> None:
 
 def effects_of(monitor: Monitor) -> Counter[tuple[object, ...]]:
     counted: Counter[tuple[object, ...]] = Counter()
-    counted.update({("start", *key[1:]): count for key, count in monitor.started.items()})
+    counted.update({("start", *key[1:]): count for key, count in (monitor.started - monitor.retried).items()})
     counted.update({("flink", kind): count for kind, count in monitor.asked.items()})
     return counted
 

@@ -15,7 +15,9 @@ def test_the_simulation_catches_the_loss_of(mutation: Mutation, monkeypatch: pyt
     mutation.apply(monkeypatch)
     seen: set[str] = set()
     for seed in SEEDS:
-        seen |= {line.partition(":")[0] for line in runs.run(seed, until_broken=True).violations}
+        seen |= {
+            line.partition(":")[0] for line in runs.run(seed, until_broken=True, prestart=mutation.prestart).violations
+        }
         if seen & set(mutation.shows_as):
             return
     pytest.fail(f"without {mutation.name} {len(SEEDS)} seeds showed {seen or 'nothing'}, not {mutation.shows_as}")

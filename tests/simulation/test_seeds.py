@@ -22,9 +22,10 @@ def regressions() -> list[int]:
     return [int(line.split()[0]) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def check(seed: int, session: bool = False) -> None:
-    result = runs.run(seed, session=session)
-    replay = f"replay with: python -m tests.simulation replay {seed}{' --session' if session else ''}"
+def check(seed: int, session: bool = False, prestart: bool = False) -> None:
+    result = runs.run(seed, session=session, prestart=prestart)
+    kind = " --session" if session else " --prestart" if prestart else ""
+    replay = f"replay with: python -m tests.simulation replay {seed}{kind}"
     assert not result.violations, "\n".join([replay, *result.violations])
 
 
@@ -38,6 +39,12 @@ def test_every_invariant_holds_for_the_seeds_from(base: int) -> None:
 def test_every_invariant_holds_for_a_session_and_its_jobs_for_the_seeds_from(base: int) -> None:
     for seed in range(base, base + CHUNK):
         check(seed, session=True)
+
+
+@pytest.mark.parametrize("base", BASES[:6])
+def test_every_invariant_holds_with_generations_that_are_started_beforehand_for_the_seeds_from(base: int) -> None:
+    for seed in range(base, base + CHUNK):
+        check(seed, prestart=True)
 
 
 def test_s2_a_checkpoint_that_only_its_loss_tells_of_is_not_passed_over() -> None:

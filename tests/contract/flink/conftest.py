@@ -219,6 +219,18 @@ class World:
                 time.sleep(0.1)
         raise AssertionError(f"not {what} in time; last seen: {seen}")
 
+    def until_session(self, started: Started, ready: Callable[[FlinkObservation], bool]) -> FlinkObservation:
+        """Look at its processes only, until `ready`."""
+        deadline = time.monotonic() + (90 if self.real else 2)
+        while time.monotonic() < deadline:
+            self.observe(started)  # moves the time of the fake
+            seen = self.flink.observe_session(started.target, self.fake_now if not self.real else time.time())
+            if ready(seen):
+                return seen
+            if self.real:
+                time.sleep(0.1)
+        raise AssertionError(f"not so in time; last seen: {seen}")
+
     def until_running(self, started: Started, checkpoints: int = 1) -> FlinkObservation:
         return self.until(
             started, "running", lambda seen: seen.vertices_running and seen.completed_checkpoints >= checkpoints

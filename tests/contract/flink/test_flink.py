@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from reconciler.model import ids
+from reconciler.model.decision import OpenGate
 from reconciler.model.observation import JobState, OperationState
 from reconciler.model.record import Role
-from reconciler.ports import FlinkError, FlinkRefused, Trigger
+from reconciler.ports import FlinkError, FlinkRefused, FlinkUnreachable, Trigger
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -298,3 +299,51 @@ def test_acting_on_a_job_that_is_not_listed_yet_says_so(world: World) -> None:
     with pytest.raises(FlinkError):
         world.flink.cancel(started.target)
     world.kill(started)
+
+
+# A JobManager that waits at its gate
+
+
+def prepared(world: World) -> tuple[Started, Started]:
+    """A generation that runs, and the next one, whose processes are up and wait."""
+    record = world.new_job()
+    first = world.start(record, world.generation(record, 1))
+    upcoming = replace(world.generation(record, 2), gated=True)
+    second = world.start(replace(record, upcoming=upcoming), upcoming)
+    world.until_running(first)
+    world.until(second, "waiting", lambda seen: seen.reachable)
+    return first, second
+
+
+def gate_of(started: Started, restore: str | None) -> OpenGate:
+    return OpenGate(started.generation.job_id, started.generation.cluster_id, restore)
+
+
+def test_a_job_manager_submits_nothing_before_its_gate_is_open_and_starts_from_what_it_is_told(world: World) -> None:
+    first, second = prepared(world)
+    stop = world.trigger(first, "UPGRADE", stop=True)
+    world.flink.stop_with_savepoint(first.target, stop)
+    savepoint = world.finish(first, stop)
+    world.until(first, "ended", lambda seen: seen.job_state is JobState.FINISHED)
+
+    waiting = world.until_session(second, lambda seen: len(seen.task_managers) == 1)
+    assert world.observe(second).job_state is None
+    assert waiting.task_managers == set(second.task_ids(Role.TASK_MANAGER))
+
+    gate = gate_of(second, savepoint.path)
+    world.flink.open_gate(gate)
+    world.flink.open_gate(gate)
+    restored = world.until_restored(second)
+    assert restored.restored_from == savepoint.path
+    with pytest.raises(FlinkRefused, match="was opened with"):
+        world.flink.open_gate(gate_of(second, None))
+    world.kill(first)
+    world.kill(second)
+    world.flink.clean_up(second.generation.job_id, second.generation.cluster_id)
+
+
+def test_a_gate_cannot_be_opened_before_anybody_waits_there(world: World) -> None:
+    record = world.new_job()
+    nobody = world.generation(record, 7)
+    with pytest.raises(FlinkUnreachable):
+        world.flink.open_gate(OpenGate(nobody.job_id, nobody.cluster_id, None))

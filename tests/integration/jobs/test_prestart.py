@@ -28,7 +28,7 @@ def python_job(made: World, name: str, **top: Any) -> Job:
 
 @pytest.mark.parametrize(
     ("kind", "series"),
-    [(python_job, "2.2"), (python_job, "1.20"), (python_job, "2.3"), (jar_job, "2.2"), (sql_job, "2.2")],
+    [(python_job, "1.20"), (jar_job, "2.2"), (sql_job, "2.3")],
 )
 def test_an_upgrade_is_prepared_and_goes_on_from_the_savepoint(made: World, kind: Any, series: str) -> None:
     job = kind(made, f"early-{kind.__name__[:3]}-{series.replace('.', '-')}", flinkVersion=series)
