@@ -73,8 +73,8 @@ def test_the_running_generation_is_left_alone_until_the_next_ones_processes_are_
 def test_s1_s2_the_gate_is_opened_with_the_record_that_names_the_restore_point_and_not_before() -> None:
     job = Early()
     job.prepare()
-    prepared, managers = job.upcoming, {task.task_id for task in job.of(Role.JOB_MANAGER, 2)}
     job.come_up()
+    prepared, managers = job.upcoming, {task.task_id for task in job.of(Role.JOB_MANAGER, 2)}
     assert not effects(job.settle(), OpenGate)
     job.stopped("file:///srv/sp-1")
     decision = job.step()
