@@ -70,7 +70,7 @@ def test_the_running_generation_is_left_alone_until_the_next_ones_processes_are_
     assert effects(job.settle(), StopWithSavepoint)
 
 
-def test_s1_s2_the_gate_is_opened_with_the_record_that_names_the_restore_point_and_not_before() -> None:
+def test_f27_s1_s2_the_gate_is_opened_with_the_record_that_names_the_restore_point_and_not_before() -> None:
     job = Early()
     job.prepare()
     job.come_up()
@@ -199,7 +199,7 @@ def test_a_change_while_the_stop_is_under_way_never_opens_the_gate_of_the_older_
     assert not [gate for gate in effects(decision, OpenGate) if gate.job_id == prepared.job_id]
 
 
-def test_suspending_or_deleting_meanwhile_drops_it() -> None:
+def test_f27_suspending_or_deleting_meanwhile_drops_it() -> None:
     for change in ("suspend", "delete"):
         job = Early()
         job.prepare()
