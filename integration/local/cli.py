@@ -18,7 +18,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from integration.local import zkcli
+from integration.local import tasks, zkcli
 from integration.local.config import LocalConfig, default_state_dir, load_config
 from integration.local.control import ServiceStatus
 from integration.local.errors import LocalStackError, NotRunning
@@ -213,7 +213,25 @@ def _simple(name: str, doc: str, done: str) -> None:
         click.echo(f"{service} {done}", err=True)
 
 
-_simple("kill", "SIGKILL a service. agent-2 is the process only, its tasks live on; host-2 is all of it.", "killed")
+@group.command()
+@click.argument("service")
+@click.pass_obj
+@_one_line_errors
+def kill(state_dir: Path, service: str) -> None:
+    """SIGKILL a service, or the JVM of a task. agent-2 is the process only, its tasks live on; host-2 is all of it.
+
+    A task is named by its id, or by a pattern for ids: weir local kill 'orders.*.tm.*'.
+    """
+    stack = LocalStack.attach(state_dir)
+    names = [service]
+    if "." in service:  # ids of tasks have dots, names of services have none
+        names = tasks.kill(stack.layout, service)
+    else:
+        stack.kill(service)
+    for name in names:
+        click.echo(f"{name} killed", err=True)
+
+
 _simple("start", "Start a service that is down.", "started")
 _simple("stop", "End a service in an orderly way; it stays down.", "stopped")
 _simple("restart", "Stop and start a service.", "restarted")

@@ -7,6 +7,7 @@
     ├── PortTaken            a port of the stack is held by a process that is not ours
     ├── ServiceFailed        a service died or did not become ready in time
     ├── UnknownService       no service (or host) of that name
+    ├── UnknownTask          no task of that id runs on its agents
     ├── NotRunning           the stack (or its supervisor) is not up
     └── ConfigConflict       the running stack was started with other settings
 
@@ -52,6 +53,10 @@ class UnknownService(LocalStackError):
     """There is no service of that name."""
 
 
+class UnknownTask(LocalStackError):
+    """No task of that id runs."""
+
+
 class NotRunning(LocalStackError):
     """The stack is not up."""
 
@@ -69,6 +74,7 @@ _BY_NAME: dict[str, type[LocalStackError]] = {
         PortTaken,
         ServiceFailed,
         UnknownService,
+        UnknownTask,
         NotRunning,
         ConfigConflict,
     )

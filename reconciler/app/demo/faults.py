@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
-from integration.local.processes import environment_of, of_sandboxes
+from integration.local import tasks
 from reconciler.app.demo.harness import Installation
 from reconciler.app.demo.story import DemoFailed
 
 
 def processes_of(installation: Installation, task_id: str) -> list[int]:
-    """The JVMs of a Mesos task: its executor is another process, which lives to tell of their end."""
-    stack = installation.stack
-    agents = [stack.layout.agent_dir(number) for number in range(1, stack.config.agents + 1)]
-    return sorted(
-        pid
-        for directory in agents
-        for pid in of_sandboxes(directory)
-        if environment_of(pid).get("MESOS_TASK_ID") == task_id and _program(pid) == "java"
-    )
+    """The JVMs of a Mesos task."""
+    return tasks.running(installation.stack.layout).get(task_id, [])
 
 
 def kill_task(installation: Installation, task_id: str) -> list[int]:
@@ -36,10 +28,3 @@ def kill_task(installation: Installation, task_id: str) -> list[int]:
 def host_of(agent: str) -> str:
     """ "host-2" for the host name "agent-2", as the local stack calls an agent with all that it runs."""
     return agent.replace("agent-", "host-")
-
-
-def _program(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/exe").readlink().name
-    except OSError:
-        return ""
