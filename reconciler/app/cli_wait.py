@@ -12,6 +12,7 @@ from reconciler.app.cli_errors import TIMED_OUT, Problem
 from reconciler.app.cli_services import JobStore, Services
 from reconciler.app.render_output import flat
 from reconciler.app.render_views import JobView
+from reconciler.model.events import StoredRecord
 from reconciler.model.record import Lifecycle
 from reconciler.model.spec import JobSpec
 from reconciler.model.units import format_duration, parse_duration
@@ -57,12 +58,19 @@ def wait_for(services: Services, store: JobStore, name: str, wanted: frozenset[s
         if not status.accepted:
             raise Problem(f'"{name}": {render_views.why(job)}; correct it and apply it again')
         if status.lifecycle in wanted:
-            return True
+            return not _rescales(store, name)
         if status.lifecycle in STUCK or (status.lifecycle == "FINISHED" and "SUSPENDED" not in wanted):
             raise Problem(f'"{name}" is {status.lifecycle}: {status.why}; see: weir describe {name}')
         return False
 
     poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)))
+
+
+def _rescales(store: JobStore, name: str) -> bool:
+    """Whether the job is on the way to another parallelism, during which it is STABLE as it was."""
+    stored = store.load_record(name)
+    generation = stored.record.generation if isinstance(stored, StoredRecord) else None
+    return generation is not None and generation.ending is None and generation.scaling_since is not None
 
 
 def wait_deleted(services: Services, store: JobStore, name: str, timeout_s: float) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from reconciler.model.record import Generation, Record, SpecRef
+from reconciler.model.spec import JobSpec
 from reconciler.ports import StoreUnavailable
 from tests.unit.cli.conftest import SPEC, World
 
@@ -39,6 +43,27 @@ def test_the_stability_of_an_older_version_does_not_count(world: World) -> None:
 
     assert result.exit_code == 0
     assert world.sleeps == 2
+
+
+def test_a_job_that_is_rescaled_is_not_what_was_asked_for_although_it_is_stable(world: World) -> None:
+    """While Flink rescales it in place it is STABLE as it was."""
+    world.put()
+    scaled = {**SPEC, "job": {**SPEC["job"], "parallelism": 2}}
+    spec = JobSpec.model_validate(scaled)
+    generation = Generation(1, spec, "ab" * 16, "c-1", 1.0)
+    before = Record("even-ids", "0123456789", SpecRef(2, 1), spec=spec, generation=generation)
+
+    def rescales(since: float | None) -> None:
+        world.says(why="rescaling in place" if since else "running and stable")
+        world.remembers(replace(before, generation=replace(generation, scaling_since=since)))
+
+    world.on_sleep = lambda number: rescales(5.0 if number < 3 else None)
+
+    result = world.weir("apply", "-f", world.file(scaled), "--wait")
+
+    assert result.exit_code == 0
+    assert world.sleeps == 3
+    assert result.stderr.splitlines()[-1] == "even-ids: STABLE, rescaling in place"
 
 
 def test_a_suspended_job_is_waited_for_until_it_is_suspended(world: World) -> None:
