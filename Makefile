@@ -75,11 +75,12 @@ simulate: setup ## The loop under seeds with injected faults: N=â€¦ SEED_BASE=â€
 mutate: setup ## Take out each guard in a copy of the tree and see that the tests notice (QUICK=1: as CI does)
 	@$(BIN)/python -m tests.mutation $(if $(QUICK),--quick) $(FAULTS)
 
-schemas: setup ## Publish the JSON Schemas, the OpenAPI document and the references of specs and commands again
+schemas: setup ## Make again what docs/ has from the code: schemas, OpenAPI, references, diagrams
 	@$(BIN)/python -m state.schemas docs/schemas
 	@$(BIN)/python -m reconciler.app.api.document docs/openapi.json
 	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
 	@$(BIN)/python -m reconciler.app.cli_reference > docs/cli.md
+	@$(BIN)/python deploy/docs/diagrams.py docs/images
 
 docs: setup ## The documentation as pages, into build/docs; a broken link is an error
 	@$(BIN)/mkdocs build

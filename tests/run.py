@@ -88,7 +88,7 @@ SUITES = {
         ),
         left_out_by="WEIR_SKIP_CONTAINERS",
     ),
-    "e2e": Suite(5, (_real("-s", "tests/e2e"),)),
+    "e2e": Suite(8, (_real("-s", "tests/e2e"),)),
     "chaos": Suite(6, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
 }
 

@@ -191,4 +191,11 @@ def test_every_page_is_readable_at_every_width_in_dark_and_light(
 def picture(page: Page, tmp_path: Path, name: str) -> None:
     directory = Path(os.environ.get("WEIR_SCREENSHOTS") or tmp_path)
     directory.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=directory / f"{name}.png")
+    size = page.viewport_size
+    assert size is not None
+    # A short page makes a short picture, without the empty ground below it.
+    bottom = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('main, footer')].map((e) => e.getBoundingClientRect().bottom))"
+    )
+    height = min(size["height"], round(bottom) + 16)
+    page.screenshot(path=directory / f"{name}.png", clip={"x": 0, "y": 0, "width": size["width"], "height": height})

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from urllib.parse import unquote
 
 import pytest
+
+from tests.unit.docs.loading import load
 
 ROOT = Path(__file__).parents[3]
 HOOK = ROOT / "deploy" / "docs" / "hook.py"
 
 
-def load_hook() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_hook", HOOK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-hook = load_hook()
+hook = load(HOOK)
 
 
 def build(repository: Path, site: Path) -> subprocess.CompletedProcess[str]:
