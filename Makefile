@@ -81,6 +81,7 @@ schemas: setup ## Make again what docs/ has from the code: schemas, OpenAPI, ref
 	@$(BIN)/python -m reconciler.app.spec_reference > docs/spec.md
 	@$(BIN)/python -m reconciler.app.cli_reference > docs/cli.md
 	@$(BIN)/python deploy/docs/diagrams.py docs/images
+	@$(BIN)/python -m reconciler.app.reason_reference > docs/events.md
 
 docs: setup ## The documentation as pages, into build/docs; a broken link is an error
 	@$(BIN)/mkdocs build

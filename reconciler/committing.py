@@ -123,7 +123,7 @@ class Committer:
         return tuple(
             JobEvent(
                 time=timestamp(now),
-                code=effect.code,
+                code=effect.code.value,
                 message=effect.message,
                 warning=effect.warning,
                 generation=number,

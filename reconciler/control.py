@@ -153,12 +153,16 @@ class Control:
             return again
         events = tuple(
             JobEvent(
-                time=timestamp(now), code=told.code, message=told.message, warning=told.warning, epoch=self._fence.epoch
+                time=timestamp(now),
+                code=told.code.value,
+                message=told.message,
+                warning=told.warning,
+                epoch=self._fence.epoch,
             )
             for told in decision.events
         )
         for told in decision.events:
-            log.info("operator.event", code=told.code, message=told.message)
+            log.info("operator.event", code=told.code.value, message=told.message)
         self._pending, self._sent = decision.record, decision.answered
         requests = tuple((each.name, each.ref.version) for each in decision.answered)
         change = OperatorChange(decision.record, self._version, events, requests)

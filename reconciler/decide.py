@@ -35,6 +35,7 @@ from reconciler.model import ids
 from reconciler.model.decision import Decision, Desired
 from reconciler.model.observation import Observation
 from reconciler.model.policy import Policy
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Lifecycle, Record, SpecRef, Tombstone
 from reconciler.model.spec import JobSpec
 from reconciler.turn import Turn
@@ -86,7 +87,7 @@ def _decide_too_old(turn: Turn, newer_task: str) -> Decision:
     name = ids.parse_task_id(newer_task)
     number = max(name.generation if name is not None else 0, turn.record.next_generation - 1)
     turn.block(
-        "RECORD_TOO_OLD",
+        Reason.RECORD_TOO_OLD,
         f"{newer_task} runs, but this record does not know it: an old backup was restored. Nothing is touched; put the "
         f"newer record back; or, if generation {number} is to be given up and started again from its newest state: "
         f"weir fence {turn.record.name} --generation {number}",
@@ -105,7 +106,7 @@ def _decide_new(desired: Desired, old: Record | None, seen: Observation, now: fl
         return Decision(old, (), desired.paused, paused=True)
     fresh = _new_record(desired.name, desired.ref, desired.spec, old)
     turn = Turn(desired, fresh, replace(seen, complete=True), now, policy)
-    turn.event("CREATED", f"accepted version {desired.ref.version} of the desired state")
+    turn.event(Reason.CREATED, f"accepted version {desired.ref.version} of the desired state")
     _converge(turn)
     lifecycle.name(turn)
     return turn.decision()
@@ -156,7 +157,7 @@ def _bury(turn: Turn) -> Decision:
     final = decide_disposal.final_state(turn)
     stone = Tombstone(record.uid, turn.now, final.path if final else None)
     where = f"; its final state is {final.path}" if final else ""
-    turn.event("DELETED", f"every task is gone{where}")
+    turn.event(Reason.DELETED, f"every task is gone{where}")
     # `onDelete: keep` left its tasks running: with a tombstone the next status update would kill them.
     stones = record.tombstones if turn.spec.on_delete == "keep" else (*record.tombstones, stone)[-16:]
     # Fenced tasks that show up again are killed by the tombstone.

@@ -13,6 +13,7 @@ savepoint is self-contained (Flink docs, "Savepoints"). The paths are persisted 
 from __future__ import annotations
 
 from reconciler.model.decision import DiscardSavepoint
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
@@ -49,7 +50,7 @@ def finished(turn: Turn) -> bool:
     turn.update(disposing=tuple(dict.fromkeys((*turn.record.disposing, *doomed))))
     due = turn.waited_since(turn.record.disposal_since or turn.now) + PATIENCE_S
     if turn.now >= due:
-        turn.event("SAVEPOINTS_KEPT", f"could not be removed: {', '.join(doomed)}"[:1000], warning=True)
+        turn.event(Reason.SAVEPOINTS_KEPT, f"could not be removed: {', '.join(doomed)}"[:1000], warning=True)
         return True
     for path in doomed:
         turn.emit(DiscardSavepoint(path))
@@ -87,4 +88,4 @@ def _taken_here(turn: Turn, snapshot: Snapshot) -> bool:
 def _tell(turn: Turn, doomed: list[str]) -> None:
     kept = [path for path in _own(turn) if path not in doomed]
     also = f"; kept because other jobs refer to them: {', '.join(kept)}" if kept else ""
-    turn.event("SAVEPOINTS_REMOVED", f"disposeOnDelete removes {', '.join(doomed)}{also}"[:1000])
+    turn.event(Reason.SAVEPOINTS_REMOVED, f"disposeOnDelete removes {', '.join(doomed)}{also}"[:1000])

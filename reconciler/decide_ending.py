@@ -27,6 +27,7 @@ from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.decision import CancelJob, StopWithSavepoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import (
     Ending,
     EndMode,
@@ -56,7 +57,7 @@ def begin(
         EndMode.KILL: f"{_killing(turn)}, keeping the checkpoints",
         EndMode.NONE: "its job has ended",
     }[mode]
-    turn.event(f"{reason.value}_BEGUN", f"generation {turn.generation.number}: {how}; {because}")
+    turn.event(Reason(f"{reason.value}_BEGUN"), f"generation {turn.generation.number}: {how}; {because}")
     follow(turn)
 
 
@@ -70,7 +71,7 @@ def note_delete(turn: Turn) -> None:
         turn.update(lifecycle=Lifecycle.DELETING)
         turn.unblock()
         how = "waiting for its jobs" if turn.spec.is_session else f"onDelete is {turn.spec.on_delete}"
-        turn.event("DELETING", f"the desired state is gone; {how}")
+        turn.event(Reason.DELETING, f"the desired state is gone; {how}")
 
 
 def begin_delete(turn: Turn) -> None:
@@ -273,7 +274,7 @@ def _fell_back(turn: Turn, flink: FlinkObservation | None, operation: Operation 
         return False
     turn.update_ending(mode=EndMode.KILL)
     turn.event(
-        "LAST_STATE_FALLBACK",
+        Reason.LAST_STATE_FALLBACK,
         f"the job has not run for {turn.policy.stop_patience_s:g} s, so it cannot write a savepoint; "
         "its newest checkpoint is used",
         warning=True,
@@ -287,7 +288,7 @@ def _retry_stop(turn: Turn, error: str) -> None:
     ending = turn.ending
     if ending.reason is not EndReason.DELETE and _no_longer_wanted(turn):
         turn.update_generation(ending=None)
-        turn.event("ENDING_ABANDONED", f"the stop failed and is no longer asked for: {error}"[:1000], warning=True)
+        turn.event(Reason.ENDING_ABANDONED, f"the stop failed and is no longer asked for: {error}"[:1000], warning=True)
         return
     attempt = ending.attempt + 1
     directory, trigger = _trigger(turn, ending.reason, attempt)
@@ -295,7 +296,7 @@ def _retry_stop(turn: Turn, error: str) -> None:
     turn.update_ending(
         attempt=attempt, trigger_id=trigger, directory=directory, not_before=not_before, error=error[:500]
     )
-    turn.event("SAVEPOINT_FAILED", f"the stop failed and will be tried again: {error}"[:1000], warning=True)
+    turn.event(Reason.SAVEPOINT_FAILED, f"the stop failed and will be tried again: {error}"[:1000], warning=True)
     turn.wake(not_before)
     turn.wait(f"the savepoint failed, trying again: {error[:200]}")
 
@@ -318,7 +319,7 @@ def _finish(turn: Turn) -> None:
     if starts and turn.target.in_session and decide_session_job.session_to_start_in(turn) is None:
         decide_tasks.kill_generation(turn, f"generation {turn.generation.number} has ended")
         return
-    turn.event(f"{reason.value}_ENDED", f"generation {turn.generation.number} ended: {_origin(restore)}")
+    turn.event(Reason(f"{reason.value}_ENDED"), f"generation {turn.generation.number} ended: {_origin(restore)}")
     forget_generation(turn)
     if reason is EndReason.DELETE or turn.deletion_wanted:
         turn.update(lifecycle=Lifecycle.DELETING)
@@ -342,7 +343,7 @@ def forget_generation(turn: Turn) -> None:
     retire(turn)
     pending = turn.record.savepoint
     if pending is not None and pending.reason != "periodic":
-        turn.event("SAVEPOINT_FAILED", "its generation ended before it was complete; ask again", warning=True)
+        turn.event(Reason.SAVEPOINT_FAILED, "its generation ended before it was complete; ask again", warning=True)
     past.keep(turn)
     turn.update(generation=None, savepoint=None)
 

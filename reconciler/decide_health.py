@@ -13,6 +13,7 @@ from reconciler.decide_tasks import NAMES
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model.decision import ReconcileTask
 from reconciler.model.observation import FlinkObservation, JobState, TaskState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndMode, EndReason, Generation, Lifecycle, Role, Task
 from reconciler.restarts import charge
 from reconciler.turn import Turn
@@ -25,7 +26,7 @@ def restart_if_unhealthy(turn: Turn, flink: FlinkObservation | None) -> bool:
     why = _unhealthy(turn, flink) if flink is not None else None
     if why is None or not turn.may_disrupt():
         return False
-    turn.event("UNHEALTHY", why, warning=True)
+    turn.event(Reason.UNHEALTHY, why, warning=True)
     charge(turn, why)
     if turn.record.blocked is None:
         decide_ending.begin(turn, EndReason.RESTART, why, EndMode.KILL)
@@ -70,7 +71,7 @@ def replace_unregistered(turn: Turn, flink: FlinkObservation | None) -> None:
         turn.wake(due)
         if turn.now >= due and turn.may_disrupt():
             said = f"{NAMES[task.role]} {task.index} on {task.hostname} has not registered for {timeout:g} s"
-            turn.event("NOT_REGISTERED", said, warning=True)
+            turn.event(Reason.NOT_REGISTERED, said, warning=True)
             turn.kill(task, said)
             charge(turn, said, task.agent_id)
 
@@ -135,11 +136,13 @@ def judge_readiness(turn: Turn) -> bool:
         return False
     turn.update_generation(late=True)
     timeout = generation.spec.health.readiness_timeout
-    turn.event("NOT_READY", f"generation {generation.number} is not stable {timeout:g} s after its start", warning=True)
+    turn.event(
+        Reason.NOT_READY, f"generation {generation.number} is not stable {timeout:g} s after its start", warning=True
+    )
     if generation.rollback:
         origin = generation.restore.path if generation.restore else "nothing"
         turn.block(
-            "ROLLBACK_FAILED",
+            Reason.ROLLBACK_FAILED,
             f"the last stable spec does not become stable from {origin} either: it may not be able to read that "
             "state. Change the spec to one that can, or go back to another one: weir rollback "
             f"{record.name} --generation N; or start from another state: weir restore-from {record.name} --path PATH",

@@ -13,6 +13,7 @@ from __future__ import annotations
 from reconciler import decide_running, decide_snapshots, decide_tasks
 from reconciler.decide_tasks import NAMES
 from reconciler.model.observation import LIVING, FlinkObservation, JobState, TaskState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Role, Task
 from reconciler.turn import Turn
 
@@ -46,7 +47,7 @@ def move(turn: Turn, flink: FlinkObservation | None) -> None:
         turn.moving = True
         decide_tasks.want(turn, task.role, task.index)
         turn.event(
-            "TASK_MOVING", f"{_named(task)} leaves {task.hostname}, which is drained; its replacement comes first"
+            Reason.TASK_MOVING, f"{_named(task)} leaves {task.hostname}, which is drained; its replacement comes first"
         )
         turn.wait(f"{_moving(task)}: its replacement is wanted")
 
@@ -66,7 +67,7 @@ def _follow(turn: Turn, task: Task, successor: Task, flink: FlinkObservation | N
         turn.wait(f"{_moving(task)}: waiting until its replacement on {successor.hostname} can stand in for it")
         return
     turn.kill(task, f"moved to {successor.hostname}: its agent is drained")
-    turn.event("TASK_MOVED", f"{_named(task)} is now on {successor.hostname}; {task.hostname} is drained")
+    turn.event(Reason.TASK_MOVED, f"{_named(task)} is now on {successor.hostname}; {task.hostname} is drained")
     turn.wait(f"{_moving(task)}: waiting until what it leaves there has ended")
 
 

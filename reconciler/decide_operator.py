@@ -11,6 +11,7 @@ from reconciler.decide_requests import ANSWERS_KEPT
 from reconciler.model.control import GLOBAL, Action, Asked, ControlRequest
 from reconciler.model.decision import EmitEvent
 from reconciler.model.operator import HeldJob, OperatorRecord
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Answer, Pause
 
 MARK_LETTERS = 8
@@ -58,13 +59,13 @@ def decide_operator(
     for request, why_not in asked:
         before = next((answer for answer in record.answers if answer.id == request.id), None)
         if before is not None:
-            events.append(EmitEvent("REQUEST_REPEATED", f"{_what(request)} was answered before: {before.answer}"))
+            events.append(EmitEvent(Reason.REQUEST_REPEATED, f"{_what(request)} was answered before: {before.answer}"))
             continue
         record, accepted, said = _answer(record, request, why_not, now, left)
         answer = Answer(request.id, _what(request), accepted, said[:1000], now, request.by)
         record = replace(record, answers=(*record.answers, answer)[-ANSWERS_KEPT:])
         code, who = (
-            "REQUEST_ACCEPTED" if accepted else "REQUEST_REFUSED",
+            Reason.REQUEST_ACCEPTED if accepted else Reason.REQUEST_REFUSED,
             f" (asked by {request.by})" if request.by else "",
         )
         events.append(EmitEvent(code, f"{_what(request)}{who}: {said}"[:1000], not accepted))

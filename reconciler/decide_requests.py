@@ -15,6 +15,7 @@ from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids, uris
 from reconciler.model.control import Action, ControlRequest
 from reconciler.model.observation import LIVING, JobState, RestoreView
+from reconciler.model.reasons import Reason
 from reconciler.model.record import (
     Answer,
     Ending,
@@ -52,7 +53,9 @@ def take(turn: Turn) -> None:
     turn.answered = True
     before = next((answer for answer in turn.record.answers if answer.id == asked.id), None)
     if before is not None:
-        turn.event("REQUEST_REPEATED", f"{asked.action} with the id {asked.id} was answered before: {before.answer}")
+        turn.event(
+            Reason.REQUEST_REPEATED, f"{asked.action} with the id {asked.id} was answered before: {before.answer}"
+        )
         return
     if request is None:
         _answer(turn, asked.id, asked.action, False, f"not understood: {asked.error}", "")
@@ -91,7 +94,9 @@ def _answer(turn: Turn, id_: str, action: str, accepted: bool, said: str, by: st
     answer = Answer(id_, action, accepted, said[:1000], turn.now, by)
     turn.update(answers=(*turn.record.answers, answer)[-ANSWERS_KEPT:])
     who = f" (asked by {by})" if by else ""
-    turn.event("REQUEST_ACCEPTED" if accepted else "REQUEST_REFUSED", f"{action}{who}: {said}"[:1000], not accepted)
+    turn.event(
+        Reason.REQUEST_ACCEPTED if accepted else Reason.REQUEST_REFUSED, f"{action}{who}: {said}"[:1000], not accepted
+    )
 
 
 # Pause
@@ -175,7 +180,7 @@ def _note_fence(turn: Turn, number: int, by: str) -> None:
     fenced = (*turn.record.fenced, ForcedFence(number, turn.now, by))[-FENCES_KEPT:]
     turn.update(fenced=fenced)
     who = by or "a person"
-    turn.event("FENCED", f"{who} declared generation {number} dead; nothing proves that it is", warning=True)
+    turn.event(Reason.FENCED, f"{who} declared generation {number} dead; nothing proves that it is", warning=True)
 
 
 def _force(turn: Turn, request: ControlRequest) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from reconciler import decide_running, decide_tasks
 from reconciler.diff import DiffClass, diff_class
 from reconciler.model.observation import JobState, RestoreView
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndMode, EndReason, RestoreFrom, Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
@@ -97,7 +98,7 @@ def _follow_told(turn: Turn, path: str | None) -> None:
     told = abandon_for(turn, path)
     turn.update_ending(restore_known=True, restore=told)
     turn.unblock()
-    turn.event("RESTORE_TOLD", f"starting from {path or 'nothing'}, as a person said")
+    turn.event(Reason.RESTORE_TOLD, f"starting from {path or 'nothing'}, as a person said")
 
 
 def _follow_told_latest(turn: Turn) -> None:
@@ -188,5 +189,7 @@ def _finished_meanwhile(turn: Turn) -> None:
     """The job reached its own end while it was being stopped: there is nothing to restore and nothing to start."""
     reason = turn.ending.reason
     turn.update_generation(ending=None, spec=turn.target)
-    turn.event("FINISHED", f"generation {turn.generation.number} finished by itself before {reason.value} took effect")
+    turn.event(
+        Reason.FINISHED, f"generation {turn.generation.number} finished by itself before {reason.value} took effect"
+    )
     decide_running.keep(turn)

@@ -18,6 +18,7 @@ from reconciler import (
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model import ids
 from reconciler.model.observation import FlinkObservation, JobState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import (
     EndMode,
     EndReason,
@@ -76,7 +77,7 @@ def start_generation(turn: Turn, restore: Snapshot | None, rollback: bool = Fals
         )
     turn.update(generation=generation, next_generation=max(record.next_generation, number + 1), resume=None)
     origin = f"from {restore.path}" if restore else "without a restore point"
-    turn.event("GENERATION_STARTED", f"generation {number} starts {origin}")
+    turn.event(Reason.GENERATION_STARTED, f"generation {number} starts {origin}")
     decide_tasks.ensure(turn)
 
 
@@ -161,7 +162,7 @@ def _take_note(turn: Turn, flink: FlinkObservation) -> None:
     if flink.job_state is JobState.RUNNING and flink.vertices_running:
         if generation.running_since is None:
             turn.update_generation(running_since=turn.now, was_running=True)
-            turn.event("RUNNING", f"every task of generation {generation.number} runs")
+            turn.event(Reason.RUNNING, f"every task of generation {generation.number} runs")
     elif generation.running_since is not None and flink.job_state is not None:
         turn.update_generation(running_since=None)
 
@@ -170,11 +171,11 @@ def ended_by_itself(turn: Turn, state: JobState, failure: str | None) -> None:
     """The job is globally terminal, and nobody asked for it."""
     turn.update_generation(terminal=state.value, running_since=None)
     if state is JobState.FINISHED:
-        turn.event("FINISHED", f"generation {turn.generation.number} finished; its resources are given back")
+        turn.event(Reason.FINISHED, f"generation {turn.generation.number} finished; its resources are given back")
         _at_rest(turn)
         return
     said = f"the job is {state.value}" + (f": {failure}" if failure else "")
-    turn.event("JOB_FAILED" if state is JobState.FAILED else "JOB_CANCELED", said[:1000], warning=True)
+    turn.event(Reason.JOB_FAILED if state is JobState.FAILED else Reason.JOB_CANCELED, said[:1000], warning=True)
     charge(turn, said)
     _at_rest(turn)
 

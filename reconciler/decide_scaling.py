@@ -11,6 +11,7 @@ from __future__ import annotations
 from reconciler import decide_ending, decide_session_job
 from reconciler.model.decision import RescaleJob
 from reconciler.model.observation import FlinkObservation, JobState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndReason
 from reconciler.model.spec import JobSpec
 from reconciler.turn import Turn
@@ -27,7 +28,7 @@ def begin(turn: Turn, wanted: JobSpec) -> None:
     tasks = "" if wanted.in_session else f"TaskManagers {before.task_managers()} → {wanted.task_managers()}, "
     turn.update_generation(spec=wanted, scaling_since=turn.now, rescaled=True, late=False)
     turn.event(
-        "RESCALE_BEGUN",
+        Reason.RESCALE_BEGUN,
         f"generation {turn.generation.number}: parallelism {before.job.parallelism} → {wanted.job.parallelism}, "
         f"{tasks}in place",
     )
@@ -53,7 +54,7 @@ def follow(turn: Turn, flink: FlinkObservation | None) -> bool:
         return False
     if flink.parallelism == wanted and flink.vertices_running:
         turn.update_generation(scaling_since=None, judged_since=turn.now)
-        turn.event("RESCALED", f"generation {generation.number} runs with parallelism {wanted}, without a restart")
+        turn.event(Reason.RESCALED, f"generation {generation.number} runs with parallelism {wanted}, without a restart")
         return False
     turn.emit(RescaleJob(generation.job_id, wanted))
     turn.wait(f"rescaling in place to parallelism {wanted}{decide_session_job.slots(turn)}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 from reconciler import decide_ending, decide_health, decide_moving, decide_running, decide_tasks
 from reconciler.diff import DiffClass, changes, describe, diff_class
 from reconciler.model.observation import FlinkObservation
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Ending, EndMode, EndReason, Lifecycle, Role
 from reconciler.turn import Turn
 
@@ -39,7 +40,7 @@ def follow(turn: Turn) -> None:
         names = ", ".join(job.name for job in needed)
         turn.wait(f"upgrading the session; waiting until its jobs have ended generation {number}: {names}")
         return
-    turn.event(f"{turn.ending.reason.value}_ENDED", f"generation {number} ended: no job needs it any more")
+    turn.event(Reason(f"{turn.ending.reason.value}_ENDED"), f"generation {number} ended: no job needs it any more")
     decide_ending.forget_generation(turn)
     if turn.record.lifecycle is Lifecycle.DELETING:
         _delete(turn)
@@ -59,12 +60,12 @@ def _keep(turn: Turn) -> None:
         turn.update_generation(ending=Ending(EndReason.UPGRADE, EndMode.NONE, turn.now))
         turn.unblock()
         because = describe(changes(running, wanted))
-        turn.event("UPGRADE_BEGUN", f"generation {turn.generation.number}: its jobs are stopped first; {because}")
+        turn.event(Reason.UPGRADE_BEGUN, f"generation {turn.generation.number}: its jobs are stopped first; {because}")
         follow(turn)
         return
     if kind is DiffClass.SCALE:
         before, after = running.task_managers(), wanted.task_managers()
-        turn.event("RESCALED", f"generation {turn.generation.number}: TaskManagers {before} → {after}, in place")
+        turn.event(Reason.RESCALED, f"generation {turn.generation.number}: TaskManagers {before} → {after}, in place")
     if kind is not DiffClass.NONE:
         turn.update_generation(spec=wanted)
     if turn.record.blocked is not None:
@@ -94,7 +95,7 @@ def _take_note(turn: Turn, flink: FlinkObservation | None) -> None:
     if len(registered) == len(wanted) >= generation.spec.task_managers():
         if generation.running_since is None:
             turn.update_generation(running_since=turn.now, was_running=True)
-            turn.event("RUNNING", f"generation {generation.number} of the session is ready for jobs")
+            turn.event(Reason.RUNNING, f"generation {generation.number} of the session is ready for jobs")
     elif generation.running_since is not None:
         turn.update_generation(running_since=None)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from reconciler import decide_ending, decide_running, decide_snapshots, decide_tasks
 from reconciler.model.decision import CancelJob, ForbidJob, SubmitJob
 from reconciler.model.observation import FlinkObservation, JobState, RestoreView, SessionView
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndMode, EndReason, SessionRef
 from reconciler.restarts import charge, not_before
 from reconciler.turn import Turn
@@ -54,7 +55,7 @@ def submit(turn: Turn, flink: FlinkObservation | None) -> None:
         turn.wait(f"waiting for its restart back-off after: {turn.record.restarts.reason or 'a failure'}")
     elif generation.submitted_at is None:
         turn.update_generation(submitted_at=turn.now)
-        turn.event("SUBMITTED", f"generation {generation.number} is submitted to session {_ref(turn).name}")
+        turn.event(Reason.SUBMITTED, f"generation {generation.number} is submitted to session {_ref(turn).name}")
         turn.emit(SubmitJob(generation.job_id, generation.submit_attempt))
         turn.wait("submitting the job to its session")
     else:
@@ -92,7 +93,7 @@ def _note_refusal(turn: Turn) -> None:
         return
     turn.update_generation(submit_attempt=generation.submit_attempt + 1)
     said = f"the session refused the job: {refused.error}"
-    turn.event("SUBMIT_REFUSED", said[:1000], warning=True)
+    turn.event(Reason.SUBMIT_REFUSED, said[:1000], warning=True)
     charge(turn, said)
 
 

@@ -15,6 +15,7 @@ from croniter import croniter
 from reconciler.model import ids
 from reconciler.model.decision import DisposeSavepoint, TriggerSavepoint
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import PendingSavepoint, Snapshot, SnapshotKind
 from reconciler.turn import Turn
 
@@ -67,7 +68,7 @@ def _begin(turn: Turn) -> None:
         savepoint_nonce=turn.spec.job.savepoint_trigger_nonce,
         next_savepoint=record.next_savepoint + 1,
     )
-    turn.event("SAVEPOINT_BEGUN", f"{reason} savepoint of generation {generation.number}")
+    turn.event(Reason.SAVEPOINT_BEGUN, f"{reason} savepoint of generation {generation.number}")
 
 
 def _due(turn: Turn) -> str | None:
@@ -107,7 +108,7 @@ def _failed(turn: Turn, pending: PendingSavepoint, error: str) -> None:
     """Tried a few times with triggers of their own; the next nonce or period comes in any case."""
     if pending.attempt >= ATTEMPTS:
         turn.update(savepoint=None, last_savepoint_at=turn.now)
-        turn.event("SAVEPOINT_FAILED", f"given up after {ATTEMPTS} attempts: {error}"[:1000], warning=True)
+        turn.event(Reason.SAVEPOINT_FAILED, f"given up after {ATTEMPTS} attempts: {error}"[:1000], warning=True)
         return
     record, number = turn.record, turn.generation.number
     trigger = ids.trigger_id(record.uid, number, pending.reason, record.next_savepoint)
@@ -120,7 +121,7 @@ def _failed(turn: Turn, pending: PendingSavepoint, error: str) -> None:
         not_before=turn.now + RETRY_S * pending.attempt,
     )
     turn.update(savepoint=again, next_savepoint=record.next_savepoint + 1)
-    turn.event("SAVEPOINT_FAILED", f"tried again: {error}"[:1000], warning=True)
+    turn.event(Reason.SAVEPOINT_FAILED, f"tried again: {error}"[:1000], warning=True)
 
 
 def remember(turn: Turn, done: Operation, trigger_id: str | None, reason: str, flink: FlinkObservation | None) -> None:
@@ -138,7 +139,7 @@ def remember(turn: Turn, done: Operation, trigger_id: str | None, reason: str, f
     order = done.checkpoint_id or max([*known, latest or 0]) + 1
     snapshot = Snapshot(SnapshotKind.SAVEPOINT, path, number, order, trigger_id, turn.now, reason)
     turn.update(snapshots=(*turn.record.snapshots, snapshot))
-    turn.event("SAVEPOINT_COMPLETED", f"savepoint of generation {number}: {path}")
+    turn.event(Reason.SAVEPOINT_COMPLETED, f"savepoint of generation {number}: {path}")
 
 
 # Keeping
@@ -155,7 +156,7 @@ def clean_up(turn: Turn, flink: FlinkObservation | None) -> None:
     aged = [path for path in _aged(turn) if path not in turn.record.disposing]
     if aged and flink is not None:
         turn.update(disposing=(*turn.record.disposing, *aged))
-        turn.event("SAVEPOINT_DISPOSED", f"no longer kept: {', '.join(aged)}"[:1000])
+        turn.event(Reason.SAVEPOINT_DISPOSED, f"no longer kept: {', '.join(aged)}"[:1000])
     if flink is not None:
         for path in turn.record.disposing:
             turn.emit(DisposeSavepoint(path))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from reconciler.model.decision import CleanUpGeneration, FindRestorePoint, KillTask, ReconcileTask
 from reconciler.model.ids import checkpoint_dir, cluster_id, flink_job_id
 from reconciler.model.observation import LIVING, FlinkObservation, RestoreView, TaskObservation, TaskState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndMode, Generation, Lifecycle, Role, Task, TaskPhase
 from reconciler.report import leads
 from reconciler.restarts import charge, not_before
@@ -45,14 +46,14 @@ def absorb_deaths(turn: Turn) -> None:
         said = _said(task, seen)
         upcoming = turn.record.upcoming
         if upcoming is not None and task.generation == upcoming.number and task.kill_since is None:
-            turn.event("TASK_LOST", f"{said}; it was started beforehand, and is not charged")
+            turn.event(Reason.TASK_LOST, f"{said}; it was started beforehand, and is not charged")
             continue
         if task.kill_since is not None or not _matters(turn, task) or _replaced(turn, task):
             continue
         if seen.state is TaskState.DROPPED or seen.reason in NOT_CHARGED_REASONS or turn.leaves(task):
-            turn.event("TASK_NOT_STARTED", f"{said}; not charged to the restart budget")
+            turn.event(Reason.TASK_NOT_STARTED, f"{said}; not charged to the restart budget")
         else:
-            turn.event("TASK_LOST", said, warning=True)
+            turn.event(Reason.TASK_LOST, said, warning=True)
             charge(turn, said, task.agent_id)
 
 
@@ -189,7 +190,7 @@ def resumable(generation: Generation, view: RestoreView) -> bool:
 def block_restore(turn: Turn, what: str) -> None:
     """Never start empty and never from something older: say what is missing and how to go on (S2)."""
     turn.block(
-        "RESTORE_BLOCKED",
+        Reason.RESTORE_BLOCKED,
         f"{what}. Put it back and the job goes on; or say what to start from: weir restore-from {turn.record.name} "
         "--latest (the newest that is there), --path PATH, or --empty. In the desired state another "
         "job.initialSavepointPath, or job.upgradeMode stateless, say the same",
@@ -251,7 +252,7 @@ def _replace_unclear(turn: Turn, task: Task, seen: TaskObservation) -> None:
         )
         return
     turn.event(
-        "TASK_UNREACHABLE",
+        Reason.TASK_UNREACHABLE,
         f"{_said(task, seen)}; replaced after {turn.policy.lost_grace_s:g} s, the old one may still be alive",
         warning=True,
     )
@@ -267,7 +268,7 @@ def _resolve_surplus(turn: Turn, role: Role, attempts: Sequence[Task], newest: T
         return
     if not newest.placed:
         turn.kill(newest, "the earlier attempt is back")
-        turn.event("TASK_BACK", f"{NAMES[role]} {newest.index} is back on {back[0].hostname}; nothing is launched")
+        turn.event(Reason.TASK_BACK, f"{NAMES[role]} {newest.index} is back on {back[0].hostname}; nothing is launched")
         return
     flink = turn.flink()
     if flink is None or not _runs(turn, newest):
@@ -300,7 +301,7 @@ def _take_over_idle_index(turn: Turn) -> None:
     for extra, free in zip(doubled, idle, strict=False):
         turn.kill(free, "surplus: Flink uses two attempts of another index instead")
         turn.replace_task(extra, replace(extra, index=free.index))
-        turn.event("TASK_BACK", f"{extra.task_id} stays in use, as TaskManager {free.index}")
+        turn.event(Reason.TASK_BACK, f"{extra.task_id} stays in use, as TaskManager {free.index}")
 
 
 def _stands_alone_and_idle(task: Task, live: Sequence[Task], flink: FlinkObservation) -> bool:
@@ -330,7 +331,7 @@ def _check_launch(turn: Turn, task: Task, seen: TaskObservation | None) -> None:
         if not turn.may_disrupt():
             return
         said = f"{NAMES[task.role]} {task.index} on {task.hostname} did not run within its launch time-out"
-        turn.event("LAUNCH_TIMEOUT", said, warning=True)
+        turn.event(Reason.LAUNCH_TIMEOUT, said, warning=True)
         turn.kill(task, said)
         charge(turn, said, task.agent_id)
     else:

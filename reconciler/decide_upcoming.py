@@ -16,6 +16,7 @@ from reconciler.diff import DiffClass, diff_class
 from reconciler.model import ids
 from reconciler.model.decision import OpenGate
 from reconciler.model.observation import FlinkObservation, JobState, TaskState
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndReason, Generation, Lifecycle, Retired, Role, Task
 from reconciler.model.spec import JobSpec
 from reconciler.turn import Turn
@@ -76,7 +77,7 @@ def drop(turn: Turn, why: str) -> None:
         turn.kill(task, f"generation {upcoming.number} is not needed")
     old = Retired(upcoming.number, upcoming.job_id, upcoming.cluster_id, None)
     turn.update(upcoming=None, retired=(*turn.record.retired, old))
-    turn.event("PRESTART_DROPPED", f"generation {upcoming.number} is not started: {why}")
+    turn.event(Reason.PRESTART_DROPPED, f"generation {upcoming.number} is not started: {why}")
 
 
 def _worthwhile(turn: Turn, flink: FlinkObservation | None) -> bool:
@@ -111,7 +112,7 @@ def _open(turn: Turn) -> Generation:
         next_attempt=record.next_attempt + len(tasks),
     )
     turn.event(
-        "PRESTART", f"the processes of generation {number} are started while {turn.generation.number} still runs"
+        Reason.PRESTART, f"the processes of generation {number} are started while {turn.generation.number} still runs"
     )
     return upcoming
 
@@ -132,7 +133,7 @@ def _give_up_unplaced(turn: Turn, upcoming: Generation) -> None:
         return
     for task in unplaced:
         turn.replace_task(task, None)
-    turn.event("PRESTART_SHORT", f"no offer holds {len(unplaced)} of the tasks that were to be started beforehand")
+    turn.event(Reason.PRESTART_SHORT, f"no offer holds {len(unplaced)} of the tasks that were to be started beforehand")
 
 
 def _up(turn: Turn, task: Task) -> bool:

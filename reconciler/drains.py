@@ -14,6 +14,7 @@ from reconciler.jobs import JobEntry
 from reconciler.model.control import ControlRequest
 from reconciler.model.decision import EmitEvent
 from reconciler.model.operator import Drain, OperatorRecord
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Record
 
 MOST = 200
@@ -54,7 +55,7 @@ def note_empty(record: OperatorRecord, left: Left, now: float) -> tuple[Operator
     for drain in record.draining:
         if drain.emptied_at is None and left(drain.agent) == (0, 0):
             drain = replace(drain, emptied_at=now)
-            events.append(EmitEvent("DRAINED", f"nothing is left on {drain.agent}"))
+            events.append(EmitEvent(Reason.DRAINED, f"nothing is left on {drain.agent}"))
         noted.append(drain)
     return (replace(record, draining=tuple(noted)) if events else record), events
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler import decide_running
+from reconciler.model.reasons import Reason
 from reconciler.model.record import EndReason, Generation, Lifecycle, Role
 from reconciler.turn import Turn
 
@@ -15,7 +16,7 @@ def name(turn: Turn) -> None:
         turn.why = "the last stable spec runs again; the desired one did not become stable, change it to try anew"
     if after is not before:
         turn.update(lifecycle=after)
-        turn.event(after.value, turn.why or after.value.lower())
+        turn.event(Reason(after.value), turn.why or after.value.lower())
     if after is Lifecycle.ROLLED_BACK and turn.generation.rollback:
         turn.update_generation(rollback=False)  # done: what fails later is restarted like any other job
     if after is Lifecycle.STABLE and turn.record.stable_spec != turn.generation.spec:
@@ -28,7 +29,7 @@ def _name(turn: Turn) -> Lifecycle:
     if record.lifecycle is Lifecycle.DELETING:
         return Lifecycle.DELETING
     if record.blocked is not None:
-        failed = record.blocked == "RESTARTS_EXHAUSTED"
+        failed = record.blocked == Reason.RESTARTS_EXHAUSTED
         return Lifecycle.FAILED if failed else Lifecycle.BLOCKED
     generation = record.generation
     if generation is None:

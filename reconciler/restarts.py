@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.model.reasons import Reason
 from reconciler.model.record import FailedAgent, Restarts, Task
 from reconciler.turn import Turn
 
@@ -22,7 +23,7 @@ DEFAULT_DELAY_S = 10.0
 """Used when a strategy raises or answers nonsense: a broken plugin must not stop or storm anything (fault 57)."""
 RELAUNCH_S = 60.0
 """A task that is wanted this soon after a back-off is a relaunch, also when another generation wants it."""
-EXHAUSTED = "RESTARTS_EXHAUSTED"
+EXHAUSTED = Reason.RESTARTS_EXHAUSTED
 
 
 def charge(turn: Turn, reason: str, agent_id: str | None = None) -> None:
@@ -110,7 +111,7 @@ def _ask(turn: Turn, restarts: Restarts) -> tuple[float | None, str | None]:
     problem = f"{name} {kind}"
     if problem != turn.record.restarts.problem:
         said = f"restart strategy {problem}{detail}; waiting {DEFAULT_DELAY_S:g} s after each failure"
-        turn.event("STRATEGY_FAILED", said, warning=True)
+        turn.event(Reason.STRATEGY_FAILED, said, warning=True)
     return DEFAULT_DELAY_S, problem
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from reconciler.model.decision import Decision, Desired, Effect, EmitEvent, WakeAt
 from reconciler.model.observation import FlinkObservation, Observation, TaskObservation
 from reconciler.model.policy import Policy
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Ending, Generation, Record, Role, Task
 from reconciler.model.spec import JobSpec
 
@@ -131,10 +132,10 @@ class Turn:
             return
         self.replace_task(task, replace(task, kill_since=self.now, kill_why=why) if task.placed else None)
 
-    def block(self, code: str, why: str) -> None:
+    def block(self, code: Reason, why: str) -> None:
         """Stop acting until a person or a new spec changes something."""
         if (self.record.blocked, self.record.blocked_why) != (code, why):
-            self.update(blocked=code, blocked_why=why)
+            self.update(blocked=code.value, blocked_why=why)
             self.event(code, why, warning=True)
         self.wait(why)
 
@@ -145,7 +146,7 @@ class Turn:
     def emit(self, effect: Effect) -> None:
         self._effects.setdefault(effect.key, effect)
 
-    def event(self, code: str, message: str, warning: bool = False) -> None:
+    def event(self, code: Reason, message: str, warning: bool = False) -> None:
         """Only ever beside a change of the record: deciding again must not tell it again."""
         self.emit(EmitEvent(code, message, warning))
 

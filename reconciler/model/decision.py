@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.model.control import Asked
 from reconciler.model.observation import LIVING
+from reconciler.model.reasons import Reason
 from reconciler.model.record import Record, SpecRef, Task
 from reconciler.model.spec import JobSpec
 
@@ -221,9 +222,9 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class EmitEvent:
-    """Append to the job's bounded history. `code` is one of the documented reason codes."""
+    """Append to the job's bounded history. `code` says what it is about."""
 
-    code: str
+    code: Reason
     message: str
     warning: bool = False
 
