@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from reconciler.model.decision import Desired
+from reconciler.model.flink_keys import rest_scheme
 from reconciler.model.observation import Observation, TaskState
-from reconciler.model.record import Answer, Record, Role, Snapshot, Task
+from reconciler.model.record import Answer, Generation, Record, Role, Snapshot, Task
 from reconciler.model.status import Observed, RequestStatus, SnapshotStatus, Status, TaskCounts, TaskStatus
 
 
@@ -65,16 +66,18 @@ def job_manager_url(record: Record, seen: Observation) -> str | None:
     if session is not None:
         view = seen.sessions.get(session.name)
         return view.url_of(session) if view is not None else None
-    return _url(running_job_managers(record, seen))
+    return _url(record.generation, running_job_managers(record, seen))
 
 
 def upcoming_url(record: Record, seen: Observation) -> str | None:
     """REST address of the JobManager of the next generation, which waits."""
-    return _url(running_job_managers(record, seen, upcoming=True))
+    return _url(record.upcoming, running_job_managers(record, seen, upcoming=True))
 
 
-def _url(tasks: list[Task]) -> str | None:
-    return f"http://{tasks[0].address}:{tasks[0].ports[0]}" if tasks else None
+def _url(generation: Generation | None, tasks: list[Task]) -> str | None:
+    if generation is None or not tasks:
+        return None
+    return f"{rest_scheme(generation.spec.flink_configuration)}://{tasks[0].address}:{tasks[0].ports[0]}"
 
 
 def running_job_managers(record: Record, seen: Observation, upcoming: bool = False) -> list[Task]:

@@ -97,9 +97,10 @@ class Tls:
             "keyfile": self.key_file,
         }
 
-    def context(self) -> ssl.SSLContext:
+    def context(self, *, check_hostname: bool = True) -> ssl.SSLContext:
         """The same for a connection of one's own. Raises OSError."""
         context = ssl.create_default_context(cafile=self.ca_file)
+        context.check_hostname = check_hostname
         if self.cert_file is not None:
             context.load_cert_chain(self.cert_file, self.key_file)
         return context

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from integration.flink.versions import FlinkVersion, series_of
 from reconciler.model import ids
-from reconciler.model.flink_keys import refusal
+from reconciler.model.flink_keys import REST_TLS, refusal, rest_scheme
 from reconciler.model.record import Generation, Record
 from reconciler.model.spec import JobSpec
 
@@ -143,6 +143,11 @@ class FlinkSettings:
             raise ValueError(f"zookeeper_jaas_file {self.zookeeper_jaas_file} is not an absolute path on the agents")
         for key, why in refused_keys(self.configuration).items():
             raise ValueError(f"configuration {key} cannot be set: {why}")
+        if REST_TLS in self.configuration:
+            raise ValueError(
+                f"configuration {REST_TLS} cannot be set: it would change under what runs; "
+                "set it in the flinkConfiguration of jobs, and what they have in common here"
+            )
         for key in self.refused_for_s3(self.configuration):
             raise ValueError(f"configuration {key} cannot be set: it follows from storage.s3")
         for key, value in self.configuration.items():
@@ -196,6 +201,17 @@ def suggested(name: str, version: FlinkVersion, python: str | None) -> dict[str,
         "high-availability.zookeeper.client.tolerate-suspended-connections": "true",
         **({"python.executable": python, "python.client.executable": python} if python else {}),
     }
+
+
+def rest_ciphers(configuration: Mapping[str, str]) -> dict[str, str]:
+    """Suggested where the REST interface has TLS.
+
+    What Flink 1.20 allows by itself, no client of today does; what 2.x allows, no certificate with an EC key does
+    (Flink docs, "SSL Setup", security.ssl.algorithms).
+    """
+    modern = ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384")
+    suites = ",".join(f"TLS_ECDHE_{key}_WITH_{cipher}" for key in ("RSA", "ECDSA") for cipher in modern)
+    return {"security.ssl.algorithms": suites} if rest_scheme(configuration) == "https" else {}
 
 
 def high_availability(settings: FlinkSettings, cluster_id: str) -> dict[str, str]:

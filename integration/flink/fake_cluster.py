@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from integration.flink.storage import normal
 from reconciler.model.decision import OpenGate
+from reconciler.model.flink_keys import rest_scheme
 from reconciler.model.observation import JobState, Operation, OperationState
 from reconciler.model.record import Role
 from reconciler.model.resources import TaskInfo
@@ -187,7 +188,9 @@ def process_of(info: TaskInfo, now: float) -> Process:
         cluster_id=config["high-availability.cluster-id"],
         started_at=now,
         job_id=options.get("--job-id", ""),
-        url=f"http://{config['rest.address']}:{config['rest.port']}" if role is Role.JOB_MANAGER else "",
+        url=f"{rest_scheme(config)}://{config['rest.address']}:{config['rest.port']}"
+        if role is Role.JOB_MANAGER
+        else "",
         slots=int(config.get("taskmanager.numberOfTaskSlots", "1")),
         parallelism=int(config.get("parallelism.default", "1")),
         restore=options.get("--fromSavepoint"),

@@ -18,6 +18,7 @@ from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.program import Program, program_of
 from integration.flink.storage import StorageError, require_supported
 from integration.flink.versions import flink_version
+from reconciler.model.flink_keys import REST_TLS, missing_for_rest_tls
 from reconciler.model.record import Generation, Record, Role, Task
 from reconciler.model.resources import PORTS, FetchUri, TaskInfo
 from reconciler.model.spec import JobManager, JobSpec, TaskManager
@@ -150,6 +151,10 @@ class FlinkRenderer:
                 raise ValueError(f"{field}: {error}") from None
         if spec.in_session:
             return  # all else is its session's
+        for key in missing_for_rest_tls({**self._settings.configuration, **spec.flink_configuration}):
+            raise ValueError(
+                f"flinkConfiguration {REST_TLS} needs {key} too: a keystore on every agent, passwords as secrets"
+            )
         distribution = self._settings.distribution(spec.flink_version)
         flink_version(spec.flink_version)
         memory.check_memory(spec)
@@ -334,6 +339,7 @@ class FlinkRenderer:
             **config.suggested(name, version, python),
             **config.session_timeout(self._settings),
             **config.zookeeper_access(self._settings),
+            **config.rest_ciphers(spec.flink_configuration),
             **self._settings.configuration,
             **spec.flink_configuration,
         }

@@ -13,6 +13,7 @@ docs, "REST API", names none of this; the bodies are in the tests' fixtures).
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -20,6 +21,7 @@ from typing import IO, Any, Self
 
 import httpx
 
+from integration import tls_errors
 from reconciler.ports import FlinkRefused, FlinkUnreachable
 
 MAX_BODY = 16 << 20
@@ -36,7 +38,10 @@ class NotFound(FlinkRefused):
 
 
 class RestClient:
-    """JSON requests and uploads, for all JobManagers together; safe to use from several threads."""
+    """JSON requests and uploads, for all JobManagers together; safe to use from several threads.
+
+    `tls` is for those whose URL is https; None: the certificates of the system decide.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class RestClient:
         connect_timeout_s: float = 2.0,
         timeout_s: float = 10.0,
         connections: int = 32,
+        tls: ssl.SSLContext | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._timeout_s = timeout_s
@@ -53,6 +59,7 @@ class RestClient:
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # A proxy of the environment has nothing to do with JobManagers.
             trust_env=False,
+            verify=tls or ssl.create_default_context(),
             transport=transport,
         )
 
@@ -94,7 +101,8 @@ class RestClient:
         try:
             status, data = self._exchange(method, url.rstrip("/") + path, content or {}, timeout_s or self._timeout_s)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
-            raise FlinkUnreachable(f"{where}: {str(error) or type(error).__name__}") from error
+            refused = tls_errors.refusal(f"the JobManager at {url}", "flink.rest", error)
+            raise FlinkUnreachable(refused or f"{where}: {str(error) or type(error).__name__}") from error
         if 200 <= status < 300:
             try:
                 return json.loads(data) if data else {}

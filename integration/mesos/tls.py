@@ -11,11 +11,10 @@ import socket
 import ssl
 from selectors import EVENT_READ, EVENT_WRITE
 
+from integration import tls_errors
+
 _RECORD = 1 << 16
 """More than a TLS record holds (16 KiB): a record is taken as a whole, so none is left where no selector sees it."""
-_OTHER_NAME = (62, 64)
-"""X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH of OpenSSL."""
-_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
 def scheme(tls: ssl.SSLContext | None) -> str:
@@ -35,25 +34,7 @@ def wrap(sock: socket.socket, tls: ssl.SSLContext, host: str) -> ssl.SSLSocket:
 
 def refusal(address: str, error: BaseException | None) -> str | None:
     """A sentence when TLS is what an error or one of its causes is about, and only a person can change that."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        error = error.__cause__ or error.__context__
-    if error is None:
-        return None
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message.rstrip(".")
-        if error.verify_code in _OTHER_NAME:
-            return (
-                f"the certificate of the master at {address} is for another name ({why}); "
-                "name the master as its certificate does, or give the master a certificate with this name"
-            )
-        return f"the certificate of the master at {address} is not trusted ({why}); correct mesos.ca_file"
-    reason = getattr(error, "reason", None) or str(error)
-    if any(each in reason for each in _NO_TLS):
-        return f"the master at {address} does not speak TLS there; take mesos.tls out, or name its port for TLS"
-    if "CERTIFICATE" in reason or "HANDSHAKE_FAILURE" in reason:
-        said = reason.lower().replace("_", " ")
-        return f"the master at {address} refuses our certificate ({said}); correct mesos.cert_file and mesos.key_file"
-    return f"TLS with the master at {address} fails: {reason.lower().replace('_', ' ')}"
+    return tls_errors.refusal(f"the master at {address}", "mesos", error)
 
 
 class TlsSocket:

@@ -15,6 +15,7 @@ import click
 from reconciler.app import config as configuration
 from reconciler.app.cli_errors import INTERRUPTED, NO_ZOOKEEPER, Problem
 from reconciler.app.cli_services import Services, check_hosts, check_root, note, require_server, why_not
+from reconciler.app.config_flags import parse_distribution
 
 if TYPE_CHECKING:
     from reconciler.app.replica import Replica
@@ -96,7 +97,7 @@ def effective(
         ("log", "level"): options["log_level"],
     }
     if options["flink"]:
-        found = [configuration.parse_distribution(text) for text in options["flink"]]
+        found = [parse_distribution(text) for text in options["flink"]]
         flags["flink", "distributions"] = dict(found)
     names = dict(configuration.FLAGS)
     for variable, value, own in (("WEIR_ZK", services.zk, zk), ("WEIR_ROOT", services.root, root)):

@@ -129,21 +129,21 @@ class Mesos(_Section):
     def tls_context(self) -> ssl.SSLContext | None:
         """For connections with masters; None: plain HTTP. The files are read now. Raises ConfigError."""
         files = _tls_files(self)
-        if files is None:
-            return None
-        try:
-            check_tls(files)
-            context = files.context()
-        except (AccessError, OSError) as error:
-            raise ConfigError(f"configuration: mesos: {error}") from None
-        context.check_hostname = self.check_hostname
-        return context
+        return None if files is None else _context("mesos", files, check_hostname=self.check_hostname)
 
 
 def _tls_files(section: ZooKeeper | Mesos) -> Tls | None:
     """None: without TLS."""
     files = Tls(section.ca_file, section.cert_file, section.key_file)
     return files if section.tls or files != Tls() else None
+
+
+def _context(section: str, files: Tls, *, check_hostname: bool) -> ssl.SSLContext:
+    try:
+        check_tls(files)
+        return files.context(check_hostname=check_hostname)
+    except (AccessError, OSError) as error:
+        raise ConfigError(f"configuration: {section}: {error}") from None
 
 
 class ObjectStore(_Section):
@@ -174,6 +174,21 @@ class Distribution(_Section):
     """Flink plugins beside those in `home`: JARs or directories on agents, or URIs of JARs for the fetcher."""
 
 
+class FlinkRest(_Section):
+    """TLS with the JobManagers of jobs that set `security.ssl.rest.enabled`."""
+
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    check_hostname: bool = True
+    """The certificate has to be for the address of the agent that the JobManager runs on."""
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The files are read now. Raises ConfigError."""
+        files = Tls(self.ca_file, self.cert_file, self.key_file)
+        return _context("flink.rest", files, check_hostname=self.check_hostname)
+
+
 class Flink(_Section):
     distributions: dict[str, Distribution] = {}
     zookeeper_hosts: str | None = None
@@ -186,6 +201,7 @@ class Flink(_Section):
     """Every Flink process serves its own metrics for Prometheus, on one more offered port."""
     configuration: dict[str, str] = {}
     """Defaults for the `flinkConfiguration` of every job."""
+    rest: FlinkRest = FlinkRest()
 
 
 class Replica(_Section):
@@ -359,24 +375,3 @@ def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise ConfigError(f"configuration: {name} is a table of settings, not {section!r:.80}")
     return section
-
-
-def parse_distribution(text: str) -> tuple[str, dict[str, Any]]:
-    """`2.2=/opt/flink-2.2,version=2.2.1,python=/opt/venv/bin/python` of the flag --flink."""
-    first, *rest = text.split(",")
-    series, separator, home = first.partition("=")
-    if not separator or not home:
-        form = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME][,plugin=JAR]..."
-        raise ConfigError(f'--flink "{text}": write {form}')
-    fields: dict[str, Any] = {"home": home}
-    for part in rest:
-        key, separator, value = part.partition("=")
-        if key == "plugin" and value:
-            fields.setdefault("plugins", []).append(value)
-            continue
-        if key not in ("version", "python", "java", "tarball", "image") or not separator:
-            raise ConfigError(
-                f'--flink "{text}": "{part}" is not one of version=, python=, java=, tarball=, image=, plugin='
-            )
-        fields[key] = value
-    return series, fields

@@ -26,6 +26,7 @@ from kazoo.client import KazooClient
 from integration.flink.adapter import FlinkAdapter
 from integration.flink.config import FlinkDistribution, FlinkSettings, S3Settings
 from integration.flink.render import FlinkRenderer
+from integration.flink.rest import RestClient
 from integration.flink.storage import S3_SCHEMES, StorageError, Storages, require_supported
 from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
@@ -87,6 +88,7 @@ def check(config: Config) -> Checked:
     config.jobs.check()
     _check_master(config.mesos)
     s3 = _object_store(config.storage)
+    config.flink.rest.tls_context()
     if not config.flink.distributions:
         raise ConfigError("no Flink distribution is configured; set --flink 2.2=/path/to/flink,python=/path/to/python")
     try:
@@ -198,6 +200,7 @@ class Replica:
             self._client,
             checked.storage,
             zookeeper_root=self._config.flink.zookeeper_root,
+            rest=RestClient(tls=self._config.flink.rest.tls_context()),
             storages=_storages(checked.flink.s3),
         )
         self._renderer = FlinkRenderer(checked.flink)

@@ -14,7 +14,6 @@ _PLACED = "it follows from where Mesos places the task"
 _RESTORE = "the operator chooses the restore point; see job.initialSavepointPath"
 _RESULTS = "a job's result has to outlive its JobManager, or an old JobManager could run the job again"
 _STARTED = "Weir starts the JVM itself; use env.java.opts.all, .jobmanager or .taskmanager"
-_REST_TLS = "Weir asks JobManagers over plain HTTP; keep the network of the agents to itself"
 _ELSEWHERE = "this is Mesos; the option would have no effect"
 
 OPERATOR_KEYS: Mapping[str, str] = {
@@ -62,8 +61,7 @@ OPERATOR_KEYS: Mapping[str, str] = {
     "parallelism.default": "it is job.parallelism of the spec",
     "io.tmp.dirs": "temporary files belong into the sandbox, which Mesos cleans up",
     "env.java.home": _STARTED,
-    "security.ssl.enabled": _REST_TLS,
-    "security.ssl.rest.enabled": _REST_TLS,
+    "security.ssl.enabled": "it means two things; write security.ssl.rest.enabled and security.ssl.internal.enabled",
 }
 
 OPERATOR_PREFIXES: Mapping[str, str] = {
@@ -91,6 +89,25 @@ MASKED_WORDS = (
 
 UNMASKED_SECRETS = frozenset({"s3.access-key", "s3.access.key", "fs.s3a.access.key", "presto.s3.access-key"})
 """Names of accounts rather than secrets; they come with a secret key, and may be in a file like it."""
+
+
+REST_TLS = "security.ssl.rest.enabled"
+"""The one key of these that says how Weir itself reaches a JobManager; it belongs to a generation."""
+REST_FILES = ("keystore", "keystore-password", "key-password")
+"""Without these (`security.ssl.rest.…` or `security.ssl.…`) no JobManager with TLS starts (`SSLUtils` of Flink)."""
+
+
+def rest_scheme(configuration: Mapping[str, str]) -> str:
+    """Of the REST interface of a JobManager with this configuration."""
+    return "https" if configuration.get(REST_TLS, "").strip().lower() == "true" else "http"
+
+
+def missing_for_rest_tls(configuration: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys that the JobManager would not start without."""
+    if rest_scheme(configuration) == "http":
+        return ()
+    keys = ((f"security.ssl.rest.{name}", f"security.ssl.{name}") for name in REST_FILES)
+    return tuple(own for own, shared in keys if own not in configuration and shared not in configuration)
 
 
 def masked(key: str) -> bool:

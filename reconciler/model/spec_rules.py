@@ -209,6 +209,8 @@ def _configuration(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:  #
             yield problem(f"flinkConfiguration.{key}", f"{shown(key)} is not a configuration key")
         elif "\0" in value:
             yield problem(f"flinkConfiguration.{key}", "holds a NUL character")
+        elif key == flink_keys.REST_TLS and value.strip().lower() not in ("true", "false"):
+            yield problem(f"flinkConfiguration.{key}", f"{shown(value)} is neither true nor false")
 
 
 def _resources(spec: JobSpec, limits: SpecLimits) -> Iterator[SpecError]:

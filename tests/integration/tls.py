@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import json
 import select
 import socket
 import ssl
@@ -16,7 +17,9 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
+from kazoo.client import KazooClient
 
 
 class Authority:
@@ -44,6 +47,31 @@ class Authority:
             )
         )
         return str(certificate), str(private)
+
+    def keystore(self, name: str, password: str, *addresses: str) -> str:
+        """Path of a keystore as Java reads it (PKCS #12) with a certificate for these addresses and its key."""
+        certificate, key = (Path(each).read_bytes() for each in self.issue(name, *addresses))
+        private = serialization.load_pem_private_key(key, None)
+        assert isinstance(private, ec.EllipticCurvePrivateKey)
+        path = self._directory / f"{name}.p12"
+        encryption = serialization.BestAvailableEncryption(password.encode())
+        path.write_bytes(
+            pkcs12.serialize_key_and_certificates(
+                name.encode(), private, x509.load_pem_x509_certificate(certificate), None, encryption
+            )
+        )
+        return str(path)
+
+    def truststore(self, password: str) -> str:
+        """Path of a truststore as Java reads it, with the authority alone."""
+        path = self._directory / "trusted.p12"
+        trusted = pkcs12.PKCS12Certificate(
+            x509.load_pem_x509_certificate(Path(self.ca_file).read_bytes()), b"authority"
+        )
+        path.write_bytes(
+            pkcs12.serialize_java_truststore([trusted], serialization.BestAvailableEncryption(password.encode()))
+        )
+        return str(path)
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
@@ -116,6 +144,25 @@ class Proxy:
                     return False
                 sink.sendall(data)
         return True
+
+
+@contextlib.contextmanager
+def elected(
+    zookeeper: str, path: str, target: tuple[str, int], authority: Authority, name: str = "master"
+) -> Iterator[tuple[str, Proxy]]:
+    """A `zk://` URL at which a proxy before `target` is the Mesos master.
+
+    Its certificate is for `localhost`, and it asks for one.
+    """
+    client = KazooClient(hosts=zookeeper)
+    client.start(timeout=10)
+    with proxy(target, authority.issue(name, "localhost"), authority.ca_file) as before:
+        info = {"address": {"ip": "127.0.0.1", "hostname": "localhost", "port": before.port}}
+        client.create(f"{path}/json.info_0000000000", json.dumps(info).encode(), makepath=True)
+        yield f"zk://{zookeeper}{path}", before
+    client.delete(path, recursive=True)
+    client.stop()
+    client.close()
 
 
 def _linger(sock: socket.socket) -> None:

@@ -21,6 +21,7 @@ from reconciler.model.record import Lifecycle, Record
 from reconciler.model.status import Status
 from tests.integration.jobs.receiver import Receiver
 from tests.integration.programs import compiled
+from tests.integration.tls import Authority, elected
 
 WAIT_S = 180.0
 EXAMPLES = REPOSITORY / "examples"
@@ -148,6 +149,8 @@ class World:
     directory: Path
     receiver: Receiver | None = None
     """Where its webhook posts, if it has one."""
+    authority: Authority | None = None
+    """What the replica trusts: it speaks TLS with the master, and with JobManagers that do."""
     jobs: list[Job] = field(default_factory=list)
 
     def job(self, name: str, job: Fields, **top: Any) -> Job:
@@ -278,16 +281,31 @@ def world(stack: LocalStack, receiver: Receiver, tmp_path_factory: pytest.TempPa
     credentials = directory / "zookeeper-auth"
     credentials.write_text(f"digest weir:{ZOOKEEPER_PASSWORD}\n", encoding="utf-8")
     credentials.chmod(0o600)
+    authority = Authority(directory)
+    certificate = dict(zip(("cert_file", "key_file"), authority.issue("weir"), strict=True))
+    secure = {"ca_file": authority.ca_file, **certificate}
     settings = {
         **distributions(stack, directory, receiver),
+        # Servers of a job that wants TLS.
+        "flink.rest": secure,
         # What the operator owns is its own; the tests are users like any other.
         "zookeeper": {"auth_file": str(credentials), "acl_users": ["world:anyone"]},
         "notifications.webhook": {"url": f"{receiver.url}/events"},
     }
-    with Installation(
-        stack, directory, root="/weir-jobs", replicas=1, prefix="jobs-replica", settings=settings
-    ) as installation:
-        made = World(installation, directory, receiver)
+    leader = stack.leader()
+    assert leader is not None
+    with (
+        elected(stack.zk, "/mesos-of-jobs", leader.address, authority) as (master, _),
+        Installation(
+            stack,
+            directory,
+            root="/weir-jobs",
+            replicas=1,
+            prefix="jobs-replica",
+            settings={**settings, "mesos": {"master": master, **secure}},
+        ) as installation,
+    ):
+        made = World(installation, directory, receiver, authority)
         try:
             installation.start()
             poll("a replica leads", installation.leader, WAIT_S, tick=installation.check)

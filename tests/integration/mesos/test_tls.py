@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import json
 import time
 
 import pytest
-from kazoo.client import KazooClient
 
 from integration.mesos.agents import Agents
 from integration.mesos.config import MesosConfig
@@ -18,7 +16,7 @@ from integration.mesos.sandbox import SandboxFiles
 from reconciler.model.events import Disconnected, Subscribed, TaskUpdate
 from reconciler.model.observation import TaskState
 from state.access import Tls
-from tests.integration.tls import Authority, proxy
+from tests.integration.tls import Authority, elected, proxy
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -28,25 +26,14 @@ def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("tls-to-mesos"))
 
 
-@pytest.fixture
-def elected(stack, authority):
-    """A `zk://` URL at which a proxy with a certificate for `localhost` is the master; it asks for a certificate."""
-    client = KazooClient(hosts=stack.zk)
-    client.start(timeout=10)
-    with proxy(stack.leader().address, authority.issue("master", "localhost"), authority.ca_file) as before:
-        info = {"address": {"ip": "127.0.0.1", "hostname": "localhost", "port": before.port}}
-        client.create("/mesos-over-tls/json.info_0000000000", json.dumps(info).encode(), makepath=True)
-        yield f"zk://{stack.zk}/mesos-over-tls", f"localhost:{before.port}"
-    client.delete("/mesos-over-tls", recursive=True)
-    client.stop()
-    client.close()
-
-
-def test_a_task_lives_its_life_over_tls_with_a_certificate_of_ours(authority, elected, scheduler_on):
-    url, address = elected
+def test_a_task_lives_its_life_over_tls_with_a_certificate_of_ours(stack, authority, scheduler_on):
     tls = Tls(authority.ca_file, *authority.issue("weir")).context()
+    with elected(stack.zk, "/mesos-over-tls", stack.leader().address, authority) as (url, before):
+        scheduler = scheduler_on(url, tls=tls, refuse_namesake=True, name="over-tls")
+        lives(scheduler, url, f"localhost:{before.port}", tls)
 
-    scheduler = scheduler_on(url, tls=tls, refuse_namesake=True, name="over-tls")
+
+def lives(scheduler, url, address, tls):
     task = scheduler.run()
     since = scheduler.mark()
     scheduler.cluster.reconcile([(task.task_id, task.agent_id)])

@@ -295,6 +295,38 @@ def test_the_operators_defaults_are_held_to_the_same_rules(key: str, value: str,
         replace(SETTINGS, configuration={key: value})
 
 
+REST_TLS = {
+    "security.ssl.rest.enabled": "true",
+    "security.ssl.rest.keystore": "/etc/flink/rest.p12",
+    "security.ssl.rest.keystore-password": "x",
+}
+
+
+def test_tls_of_the_rest_interface_without_what_it_needs_is_refused_before_a_job_is_stopped_for_it() -> None:
+    whole = {**REST_TLS, "security.ssl.key-password": "x"}
+    shared = replace(SETTINGS, configuration={"security.ssl.key-password": "x"})
+
+    with pytest.raises(ValueError, match=r"needs security\.ssl\.rest\.key-password too"):
+        FlinkRenderer(SETTINGS).check(spec(flinkConfiguration=REST_TLS))
+    FlinkRenderer(SETTINGS).check(spec(flinkConfiguration=whole))
+    FlinkRenderer(shared).check(spec(flinkConfiguration=REST_TLS))
+
+
+def test_with_tls_at_its_rest_interface_a_job_has_ciphers_that_clients_of_today_know() -> None:
+    chosen = {**REST_TLS, "security.ssl.algorithms": "TLS_AES_256_GCM_SHA384"}
+
+    secure, own, plain = (render(spec(flinkConfiguration=given)).env["WEIR_CONFIG"] for given in (REST_TLS, chosen, {}))
+
+    assert "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256" in secure
+    assert "ECDHE" not in own
+    assert "security.ssl" not in plain
+
+
+def test_the_switch_of_tls_belongs_to_a_job_because_it_says_how_what_runs_is_asked() -> None:
+    with pytest.raises(ValueError, match="set it in the flinkConfiguration of jobs"):
+        replace(SETTINGS, configuration={"security.ssl.rest.enabled": "true"})
+
+
 @pytest.mark.parametrize(
     ("home", "tarball", "message"),
     [("/opt/flink", "https://x/flink.tgz", "inside the tarball"), ("flink", None, "is relative")],

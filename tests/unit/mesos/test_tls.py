@@ -117,9 +117,9 @@ def test_f30_tls_that_cannot_be_is_told_in_one_line_and_not_tried_quickly(
     certificate = authority.issue("elsewhere", "mesos.example.com" if fault == "name" else "127.0.0.1")
     says = {
         "authority": "is not trusted (unable to get local issuer certificate); correct mesos.ca_file",
-        "name": "is for another name (IP address mismatch, certificate is not valid for '127.0.0.1'); name the master",
+        "name": "is for another name (IP address mismatch, certificate is not valid for '127.0.0.1'); reach it by",
         "client": "; correct mesos.cert_file and mesos.key_file",
-        "plain": "does not speak TLS there; take mesos.tls out, or name its port for TLS",
+        "plain": "does not speak TLS there (wrong version number); correct its port, or do without TLS",
     }
     with (
         proxy((host, int(port)), certificate, authority.ca_file if fault == "client" else None) as before,

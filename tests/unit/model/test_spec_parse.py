@@ -259,10 +259,18 @@ def test_a_secret_where_flink_would_print_it_is_refused() -> None:
     assert "password, secret" in (error.hint or "")
 
 
-def test_tls_of_flinks_rest_is_refused_because_weir_could_not_ask_it() -> None:
-    error = only({"flinkConfiguration": {"security.ssl.rest.enabled": "true"}})
+@pytest.mark.parametrize(("value", "scheme"), [(True, "https"), (" TRUE ", "https"), (False, "http")])
+def test_tls_of_flinks_rest_says_how_weir_asks(value: object, scheme: str) -> None:
+    spec = parse({"flinkConfiguration": {"security.ssl.rest.enabled": value}})
 
-    assert "Weir asks JobManagers over plain HTTP" in error.message
+    assert flink_keys.rest_scheme(spec.flink_configuration) == scheme
+
+
+def test_tls_of_flinks_rest_that_neither_is_nor_is_not_is_refused() -> None:
+    error = only({"flinkConfiguration": {"security.ssl.rest.enabled": "yes"}})
+
+    assert error.path == "flinkConfiguration.security.ssl.rest.enabled"
+    assert "neither true nor false" in error.message
 
 
 def test_a_value_that_names_no_secret_is_refused() -> None:
