@@ -79,7 +79,13 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         elif speaks_of_a_secret(key) and not key.endswith("_file") and value:
             yield name, MASK
         else:
-            yield name, mask(value) if isinstance(value, str) else value
+            yield name, _masked(value)
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_masked(each) for each in value]
+    return mask(value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:

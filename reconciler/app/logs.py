@@ -16,6 +16,10 @@ _WORDS = r"[\w.-]{0,40}(?:secret|password|passwd|token|credential)[\w.-]{0,40}"
 _IN_TEXT = (
     (re.compile(r"(?<=://)[^/@\s:]*:[^/@\s]+(?=@)"), MASK),  # user:password of a URL
     (re.compile(r"(?i)\b(bearer|basic|digest)\s+[A-Za-z0-9+/=._~-]{8,}"), rf"\1 {MASK}"),
+    (
+        re.compile(r"(\bdigest:[^:\s\"',]+:)[A-Za-z0-9+/]{27}="),
+        rf"\1{MASK}",
+    ),  # an identity of ZooKeeper, with a password's hash
     (re.compile(rf"""(?i)({_WORDS})(["']?\s*=\s*["']?|["']\s*:\s*["']?)[^\s"',;&}}]+"""), rf"\1\2{MASK}"),
     (re.compile(r"""(?i)\b(secret|password|passwd|token|credentials?)(\s*:\s*)[^\s"',;&}]+"""), rf"\1\2{MASK}"),
 )
