@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from reconciler.app import cli_completion
 from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
 from reconciler.app.cli_services import Services, connected, note
@@ -20,7 +21,7 @@ _HOW = {
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--wait", is_flag=True, help="Wait until every task of it is gone.")
 @timeout_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.app import render_output
+from reconciler.app import cli_completion, render_output
 from reconciler.app.cli_drained import drains, left, left_on
 from reconciler.app.cli_errors import NOT_FOUND, TIMED_OUT, Problem
 from reconciler.app.cli_request import ask_for
@@ -19,7 +19,7 @@ POLL_S = 1.0
 
 
 @click.command()
-@click.argument("agent", required=False)
+@click.argument("agent", required=False, shell_complete=cli_completion.agents)
 @click.option("--reason", default="", help="Why, for the events and the pages.")
 @click.option("--wait", is_flag=True, help="Wait until nothing is left there.")
 @click.option(
@@ -43,7 +43,7 @@ def drain(services: Services, agent: str | None, reason: str, wait: bool, timeou
 
 
 @click.command()
-@click.argument("agent")
+@click.argument("agent", shell_complete=cli_completion.drained)
 @connected
 def undrain(services: Services, agent: str) -> None:
     """Let an agent take tasks again; what has moved away stays where it is."""

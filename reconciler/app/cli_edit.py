@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from reconciler.app import cli_completion
 from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
 from reconciler.app.cli_services import JobStore, Services, connected, note
@@ -33,7 +34,7 @@ _wait = click.option("--wait", is_flag=True, help="Wait until it is done.")
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @_wait
 @timeout_option
 @connected
@@ -55,7 +56,7 @@ def savepoint(services: Services, name: str, wait: bool, timeout: float) -> None
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_wait
 @timeout_option
@@ -71,7 +72,7 @@ def suspend(services: Services, name: str, yes: bool, wait: bool, timeout: float
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @_wait
 @timeout_option
 @connected
@@ -84,7 +85,7 @@ def resume(services: Services, name: str, wait: bool, timeout: float) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @_wait
 @timeout_option
@@ -99,7 +100,7 @@ def restart(services: Services, name: str, yes: bool, wait: bool, timeout: float
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.argument("parallelism", type=click.IntRange(1, 32768))
 @_wait
 @timeout_option

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from reconciler.app import render_output
+from reconciler.app import cli_completion, render_output
 from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_jobs import load_view
 from reconciler.app.cli_services import JobStore, Services, connected
@@ -21,7 +21,7 @@ POLL_S = 0.5
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=cli_completion.jobs)
 @click.option("--follow", "-f", is_flag=True, help="Go on and print new ones; end with Ctrl-C.")
 @click.option("--last", type=click.IntRange(0, 200), default=200, show_default=True, help="How many of the past.")
 @render_output.output_option()
@@ -79,7 +79,7 @@ def _row(event: JobEvent) -> tuple[str, str, str, str]:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @render_output.output_option()
 @connected
 def history(services: Services, name: str, output: str) -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import click
 
-from reconciler.app import render_describe, render_jobs, render_output, render_views
+from reconciler.app import cli_completion, render_describe, render_jobs, render_output, render_views
 from reconciler.app.cli_drained import say_drained
 from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_services import JobStore, Services, connected, note
@@ -18,7 +18,7 @@ NOBODY_LEADS = "no replica leads, so nothing is acted on; start one: weir run"
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=cli_completion.jobs)
 @click.option("-a", "--all", "everything", is_flag=True, help="Also jobs that were deleted and are only remembered.")
 @click.option("-w", "--watch", "watching", is_flag=True, help="Go on and show what changes; end with Ctrl-C.")
 @render_output.output_option("wide")
@@ -58,7 +58,7 @@ def get(services: Services, name: str | None, everything: bool, watching: bool, 
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("--events", "last", type=click.IntRange(0, 200), default=10, show_default=True, help="How many events.")
 @render_output.output_option()
 @connected

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.app import cli_completion
 from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
 from reconciler.app.cli_jobs import load_view
 from reconciler.app.cli_services import JobStore, Services, connected, note
@@ -34,7 +35,7 @@ def _wanted(context: click.Context, parameter: click.Parameter, value: str) -> W
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option(
     "--task",
     "wanted",

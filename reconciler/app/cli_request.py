@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from reconciler.app import cli_completion
 from reconciler.app.cli_edit import ask, require
 from reconciler.app.cli_errors import FAILED, TIMED_OUT, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
@@ -37,7 +38,7 @@ _all = click.option("--all", "everything", is_flag=True, help="All jobs.")
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=cli_completion.jobs)
 @_all
 @_reason
 @_answer_timeout
@@ -49,7 +50,7 @@ def pause(services: Services, name: str | None, everything: bool, reason: str, t
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=cli_completion.jobs)
 @_all
 @_answer_timeout
 @connected
@@ -60,7 +61,7 @@ def unpause(services: Services, name: str | None, everything: bool, timeout: flo
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", shell_complete=cli_completion.jobs)
 @_yes
 @_answer_timeout
 @connected
@@ -84,7 +85,7 @@ def confirm(services: Services, what: str, yes: bool, timeout: float) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("--generation", type=click.IntRange(min=1), required=True, help="The generation that is dead.")
 @_yes
 @_wait
@@ -104,7 +105,7 @@ def fence(services: Services, name: str, generation: int, yes: bool, wait: bool,
 
 
 @click.command("restore-from")
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option("--path", help="A savepoint or checkpoint.")
 @click.option("--latest", is_flag=True, help="The newest known state that is really there.")
 @click.option("--empty", is_flag=True, help="No state at all.")
@@ -132,7 +133,7 @@ def restore_from(
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @click.option(
     "--generation", type=click.IntRange(min=1), help="To the spec of this one.  [default: the last stable spec]"
 )
@@ -155,7 +156,7 @@ def rollback(services: Services, name: str, generation: int | None, yes: bool, w
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=cli_completion.jobs)
 @_yes
 @_wait
 @_answer_timeout

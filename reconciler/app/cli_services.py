@@ -28,6 +28,7 @@ DEFAULT_ZK = "127.0.0.1:2181"
 DEFAULT_ROOT = "/weir"
 CONNECT_S = 3.0
 """A wrong address has to be told within five seconds, with the time to find out why."""
+COMPLETE_S = 1.0
 SESSION_S = 2.0
 """A command has no ephemeral nodes to keep. Kazoo waits for this long for a server that accepts a
 connection and says nothing, also when it is told to stop."""
@@ -76,6 +77,15 @@ def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
 
 
 @contextmanager
+def open_soon(hosts: str, root: str) -> Iterator[JobStore]:
+    """For a shell that waits between two keys: what does not answer within a second is not there."""
+    from state.zookeeper import ZooKeeperStore
+
+    with _connection(hosts, COMPLETE_S) as client:
+        yield ZooKeeperStore(client, root)
+
+
+@contextmanager
 def open_znodes(hosts: str) -> Iterator[Znodes]:
     """The same, for what looks at the tree as it is."""
     from state.znodes import ZooKeeperZnodes
@@ -85,14 +95,14 @@ def open_znodes(hosts: str) -> Iterator[Znodes]:
 
 
 @contextmanager
-def _connection(hosts: str) -> Iterator[KazooClient]:
+def _connection(hosts: str, timeout: float = CONNECT_S) -> Iterator[KazooClient]:
     from reconciler.app import config
     from state.client import connect
 
     quiet()
     access = config.zookeeper().access()
     try:
-        client = connect(hosts, session_timeout=SESSION_S, timeout=CONNECT_S, access=access)
+        client = connect(hosts, session_timeout=SESSION_S, timeout=timeout, access=access)
     except StoreUnavailable:
         raise Problem(why_not(hosts, access.tls), NO_ZOOKEEPER) from None
     try:
@@ -194,6 +204,7 @@ class Services:
     zk: str | None = None
     root: str | None = None
     open_store: Callable[[str, str], AbstractContextManager[JobStore]] = open_zookeeper
+    open_soon: Callable[[str, str], AbstractContextManager[JobStore]] = open_soon
     open_znodes: Callable[[str], AbstractContextManager[Znodes]] = open_znodes
     find_local: Callable[[], LocalAddresses | None] = find_local
     find_master: Callable[[str], str | None] = find_master

@@ -59,6 +59,7 @@ class World:
         """Run `weir ARGS`."""
         services = Services(
             open_store=self.open,
+            open_soon=self.open,
             open_znodes=self.open_znodes,
             sandbox_files=self.sandbox_files,
             find_master=self.find_master,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from reconciler.app import cli_reference
-from reconciler.app.cli import COMMANDS
+from reconciler.app.cli import COMMANDS, cli
+from reconciler.app.cli_errors import Problem
 from tests.unit.cli.conftest import World
 
 ROOT = Path(__file__).parents[3]
@@ -49,6 +52,57 @@ def test_commands_are_completed_without_loading_them(world: World) -> None:
     assert completed("weir res", 1) == ["restart", "restore", "restore-from", "resume"]
     assert "--watch" in completed("weir get --w", 2)
     assert completed("weir get -o ", 3) == ["table", "wide", "json", "yaml"]
+
+
+def completed(world: World, shell: str, words: str, incomplete: str = "", **env: str) -> list[str]:
+    """What the shell is told, by click's own protocol: bash and zsh send a position, fish the word itself."""
+    position = str(len(words.split()) - bool(incomplete))
+    asked = {"_WEIR_COMPLETE": f"{shell}_complete", "COMP_WORDS": words}
+    asked["COMP_CWORD"] = incomplete if shell == "fish" else position
+    result = world.weir(env={**asked, **env})
+    assert (result.exit_code, result.stderr) == (0, "")
+    if shell == "zsh":
+        return result.stdout.splitlines()[1::3]
+    return [line.partition(",")[2] for line in result.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_names_of_jobs_are_completed_from_zookeeper(world: World, shell: str) -> None:
+    for name in ("orders", "orders-eu", "payments"):
+        world.put(name)
+    world.says("old-orders", lifecycle="DELETED")
+
+    assert completed(world, shell, "weir describe") == ["old-orders", "orders", "orders-eu", "payments"]
+    assert completed(world, shell, "weir logs ord", "ord") == ["orders", "orders-eu"]
+    assert completed(world, shell, "weir --zk zk9:2181 scale --root /eu p", "p") == ["payments"]
+    assert world.opened[-1] == ("zk9:2181", "/eu")
+
+
+def test_agents_are_completed_for_a_drain_and_drained_ones_for_its_end(world: World) -> None:
+    tasks = [{"id": "orders.a.1.jm.0.1", "role": "jm", "state": "TASK_RUNNING", "agent": "S1", "hostname": "agent-7"}]
+    world.says("orders", taskList=tasks)
+
+    assert completed(world, "bash", "weir drain") == ["agent-7"]
+    assert completed(world, "bash", "weir undrain") == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_where_zookeeper_is_not_there_nothing_is_completed_and_nothing_said(world: World, shell: str) -> None:
+    def closed(hosts: str, root: str) -> None:
+        raise Problem(f"cannot reach ZooKeeper at {hosts}{root}", 5)
+
+    world.open = closed  # type: ignore[method-assign, assignment]
+
+    assert completed(world, shell, "weir describe") == []
+
+
+def test_a_shell_does_not_wait_for_a_server_that_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        env = {"_WEIR_COMPLETE": "bash_complete", "COMP_WORDS": "weir get ", "COMP_CWORD": "2", "WEIR_ZK": address}
+        result = CliRunner().invoke(cli, [], env=env)
+
+    assert (result.exit_code, result.stdout.strip(), result.stderr) == (0, "", "")
 
 
 def test_another_shell_is_refused_with_those_that_there_are(world: World) -> None:
