@@ -74,6 +74,7 @@ def start_generation(turn: Turn, restore: Snapshot | None, rollback: bool = Fals
             restore,
             rollback=rollback and turn.target != turn.spec,
             session=session,
+            defaults={} if session else turn.policy.flink_defaults(turn.target.flink_version),
         )
     turn.update(generation=generation, next_generation=max(record.next_generation, number + 1), resume=None)
     origin = f"from {restore.path}" if restore else "without a restore point"
@@ -218,7 +219,8 @@ def _reopen_without_ha(turn: Turn) -> None:
 
 def checkpointing_on(generation: Generation) -> bool:
     """True when the configuration asks for checkpoints; a job may also ask in its own code."""
-    interval = generation.spec.flink_configuration.get("execution.checkpointing.interval", "0")
+    configuration = {**(generation.defaults or {}), **generation.spec.flink_configuration}
+    interval = configuration.get("execution.checkpointing.interval", "0")
     return re.fullmatch(r"\s*0*\s*[a-zµ]*\s*", str(interval)) is None
 
 

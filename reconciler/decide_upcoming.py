@@ -98,6 +98,7 @@ def _open(turn: Turn) -> Generation:
         turn.now,
         job_managers_launched=managers,
         gated=managers > 0,
+        defaults=turn.policy.flink_defaults(target.flink_version),
     )
     wanted = [(Role.JOB_MANAGER, index) for index in range(managers)]
     wanted += [(Role.TASK_MANAGER, index) for index in range(target.task_managers())]

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from integration.flink.versions import FlinkVersion, series_of
 from reconciler.model import ids
-from reconciler.model.flink_keys import REST_TLS, refusal, rest_scheme
+from reconciler.model.flink_keys import REST_TLS, masked, refusal, rest_scheme
 from reconciler.model.record import Generation, Record
 from reconciler.model.spec import JobSpec
 
@@ -43,6 +43,8 @@ class FlinkDistribution:
     plugins: tuple[str, ...] = ()
     """Flink plugins beside those in `home`: each a JAR or a directory of JARs on the agents (a relative path is one
     below `home`), or a URI of a JAR for the fetcher."""
+    configuration: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The operator's defaults for jobs of this version, above those for all jobs."""
 
     def __post_init__(self) -> None:
         for plugin in self.plugins:
@@ -141,18 +143,23 @@ class FlinkSettings:
             and re.fullmatch(r"/[^\x00-\x1f\x7f]+", self.zookeeper_jaas_file) is None
         ):
             raise ValueError(f"zookeeper_jaas_file {self.zookeeper_jaas_file} is not an absolute path on the agents")
-        for key, why in refused_keys(self.configuration).items():
-            raise ValueError(f"configuration {key} cannot be set: {why}")
-        if REST_TLS in self.configuration:
+        self._check_defaults("configuration", self.configuration)
+        for series, each in self.distributions.items():
+            self._check_defaults(f"distributions.{series}.configuration", each.configuration)
+
+    def _check_defaults(self, where: str, configuration: Mapping[str, str]) -> None:
+        for key, why in refused_keys(configuration).items():
+            raise ValueError(f"{where}.{key} cannot be set: {why}; leave it out")
+        if REST_TLS in configuration:
             raise ValueError(
-                f"configuration {REST_TLS} cannot be set: it would change under what runs; "
+                f"{where}.{REST_TLS} cannot be set: a job says it; "
                 "set it in the flinkConfiguration of jobs, and what they have in common here"
             )
-        for key in self.refused_for_s3(self.configuration):
-            raise ValueError(f"configuration {key} cannot be set: it follows from storage.s3")
-        for key, value in self.configuration.items():
+        for key in self.refused_for_s3(configuration):
+            raise ValueError(f"{where}.{key} cannot be set: it follows from storage.s3; leave it out")
+        for key, value in configuration.items():
             if SECRET.match(value):
-                raise ValueError(f"configuration {key}: secrets are those of a job; name the secret in its spec")
+                raise ValueError(f"{where}.{key}: secrets are those of a job; name the secret in its spec")
 
     @property
     def ha_storage(self) -> str:
@@ -169,6 +176,33 @@ class FlinkSettings:
             known = ", ".join(f"{key} ({value.version})" for key, value in sorted(self.distributions.items()))
             raise ValueError(f"no distribution of Flink {version} is configured; there are: {known or 'none'}")
         return found
+
+    def defaults(self, version: str) -> dict[str, str]:
+        """The operator's defaults for jobs of a `flinkVersion`, as they are configured now."""
+        try:
+            own = self.distribution(version).configuration
+        except ValueError:
+            own = {}
+        return {**self.configuration, **own}
+
+    def remembered_defaults(self, version: str) -> dict[str, str]:
+        """Those that a generation keeps for its life; what may be a secret stays out of its record."""
+        return {key: value for key, value in self.defaults(version).items() if not masked(key)}
+
+    def in_force(self, generation: Generation) -> JobSpec:
+        """The spec with the defaults of its generation in its `flinkConfiguration`."""
+        now, kept = self.defaults(generation.spec.flink_version), generation.defaults
+        if kept is not None:
+            now = {**{key: value for key, value in now.items() if masked(key)}, **kept}
+        return _above(now, generation.spec)
+
+    def configured(self, spec: JobSpec) -> JobSpec:
+        """The spec with the defaults of now: what a generation that begins now would run with."""
+        return _above(self.defaults(spec.flink_version), spec)
+
+
+def _above(defaults: Mapping[str, str], spec: JobSpec) -> JobSpec:
+    return spec.model_copy(update={"flink_configuration": {**defaults, **spec.flink_configuration}})
 
 
 def refused_keys(configuration: Mapping[str, str]) -> dict[str, str]:
@@ -241,9 +275,8 @@ def job_configuration(settings: FlinkSettings, record: Record, generation: Gener
 
 
 def exports_metrics(settings: FlinkSettings, spec: JobSpec) -> bool:
-    """False when the operator switched metrics off, or the job lists its own reporters without Weir's."""
-    merged = {**settings.configuration, **spec.flink_configuration}
-    listed = merged.get("metrics.reporters")
+    """False when the operator switched metrics off, or reporters are listed without Weir's. Defaults are in `spec`."""
+    listed = spec.flink_configuration.get("metrics.reporters")
     return settings.metrics and (listed is None or REPORTER in (name.strip() for name in re.split("[,;]", listed)))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import shlex
+from dataclasses import replace
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -151,11 +152,12 @@ class FlinkRenderer:
                 raise ValueError(f"{field}: {error}") from None
         if spec.in_session:
             return  # all else is its session's
-        for key in missing_for_rest_tls({**self._settings.configuration, **spec.flink_configuration}):
+        distribution = self._settings.distribution(spec.flink_version)
+        spec = self._settings.configured(spec)
+        for key in missing_for_rest_tls(spec.flink_configuration):
             raise ValueError(
                 f"flinkConfiguration {REST_TLS} needs {key} too: a keystore on every agent, passwords as secrets"
             )
-        distribution = self._settings.distribution(spec.flink_version)
         flink_version(spec.flink_version)
         memory.check_memory(spec)
         _user_options(spec, Role.JOB_MANAGER)
@@ -167,7 +169,8 @@ class FlinkRenderer:
             raise ValueError(f"{record.task_name(task)} is not placed")
         if len(task.ports) != PORTS[task.role]:
             raise ValueError(f"{task.task_id} needs {PORTS[task.role]} ports, got {len(task.ports)}")
-        spec = generation.spec
+        spec = self._settings.in_force(generation)
+        generation = replace(generation, spec=spec)
         distribution = self._settings.distribution(spec.flink_version)
         env = self._env(record.name, spec, distribution)
         uris: tuple[FetchUri, ...] = ()
@@ -297,10 +300,10 @@ class FlinkRenderer:
 
     def exports_metrics(self, spec: JobSpec) -> bool:
         """Whether tasks of this spec serve Prometheus metrics on the last of their ports."""
-        return config.exports_metrics(self._settings, spec)
+        return config.exports_metrics(self._settings, self._settings.configured(spec))
 
     def _reporter(self, spec: JobSpec, port: str) -> dict[str, str]:
-        return config.metrics_reporter(port) if self.exports_metrics(spec) else {}
+        return config.metrics_reporter(port) if config.exports_metrics(self._settings, spec) else {}
 
     def _java(
         self,
@@ -340,7 +343,6 @@ class FlinkRenderer:
             **config.session_timeout(self._settings),
             **config.zookeeper_access(self._settings),
             **config.rest_ciphers(spec.flink_configuration),
-            **self._settings.configuration,
             **spec.flink_configuration,
         }
         plain, secrets = config.split_secrets(merged, spec.secrets)

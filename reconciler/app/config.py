@@ -172,6 +172,8 @@ class Distribution(_Section):
     """Container image in which `home`, `python` and `java` are paths."""
     plugins: list[str] = []
     """Flink plugins beside those in `home`: JARs or directories on agents, or URIs of JARs for the fetcher."""
+    configuration: dict[str, str] = {}
+    """Defaults for the `flinkConfiguration` of jobs of this version, above those for every job."""
 
 
 class FlinkRest(_Section):

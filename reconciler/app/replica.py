@@ -101,6 +101,7 @@ def check(config: Config) -> Checked:
                 item.image,
                 item.tarball,
                 tuple(item.plugins),
+                item.configuration,
             )
             for series, item in config.flink.distributions.items()
         }
@@ -116,7 +117,11 @@ def check(config: Config) -> Checked:
             zookeeper_jaas_file=config.flink.zookeeper_jaas_file,
         )
     except ValueError as error:
-        raise ConfigError(f"configuration: flink: {error}") from None
+        raise ConfigError(
+            f"configuration: flink.{error}"
+            if str(error).startswith(("configuration.", "distributions."))
+            else f"configuration: flink: {error}"
+        ) from None
     for series, item in distributions.items():
         if item.version != series and not item.version.startswith(f"{series}."):
             raise ConfigError(
@@ -300,6 +305,7 @@ class Replica:
             maintenance_lead_s=self._config.mesos.maintenance_lead_s,
             moves=self._config.limits.moves,
             disruption_interval_s=self._config.limits.interval_s,
+            flink_defaults=self._checked.flink.remembered_defaults,
         )
         admission = Admission(limits, checks)
         instruments = self._monitor.instruments

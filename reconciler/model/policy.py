@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,6 +57,8 @@ class Policy:
     """How long it waits for the processes of the next generation to come up."""
     tombstone_s: float = 30 * 86400.0
     """How long the final path of a deleted job is kept."""
+    flink_defaults: Callable[[str], dict[str, str]] = lambda _: {}
+    """By `flinkVersion`: the operator's own `flinkConfiguration`, which a generation keeps for its life."""
     allowed_state: tuple[str, ...] | None = None
     """Places below which a savepoint has to be that a person names; None: anywhere."""
     flink_stale_s: float = 30.0

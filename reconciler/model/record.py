@@ -240,6 +240,8 @@ class Generation:
     """Grows with each submission that Flink refused."""
     gated: bool = False
     """Its first processes were started while the generation before it ran: they wait until its gate is opened."""
+    defaults: dict[str, str] | None = None
+    """The operator's own `flinkConfiguration` when it began, which it keeps; None: it began before that was kept."""
 
     @property
     def flink_version(self) -> str:

@@ -78,6 +78,34 @@ def test_secrets_are_paths_of_files_and_what_looks_like_one_is_masked(world: Wor
     assert table.stdout.splitlines()[0].split() == ["SETTING", "VALUE", "FROM"]
 
 
+def test_identities_of_zookeeper_are_shown_without_the_hash_of_their_password(world: World) -> None:
+    hashed = "M9zxKn7VLiVZpGJdkGWMrWXbYWM="
+    users = f'["digest:ann:{hashed}", "sasl:bob", "world:anyone"]'
+    path = world.file(f'[zookeeper]\nacl_users = {users}\nacl_readers = ["digest:eve:{hashed}"]', "weir.toml")
+
+    found = shown(world, "--config", path)
+    table = world.weir("config", "show", "--config", path)
+
+    assert found["zookeeper.acl_users"][0] == ["digest:ann:***", "sasl:bob", "world:anyone"]
+    assert found["zookeeper.acl_readers"][0] == ["digest:eve:***"]
+    assert hashed not in table.stdout
+
+
+def test_defaults_of_a_flink_version_are_shown_and_what_the_operator_decides_is_refused_with_its_path(
+    world: World,
+) -> None:
+    section = '[flink.distributions."2.2".configuration]'
+    good = world.file(f'{FILE.replace("secret_file", "#")}{section}\n"state.backend.type" = "rocksdb"', "good.toml")
+    bad = world.file(f'{FILE.replace("secret_file", "#")}{section}\n"rest.port" = "8081"', "bad.toml")
+
+    found = shown(world, "--config", good)
+    refused = world.weir("config", "check", "--config", bad)
+
+    assert found["flink.distributions.2.2.configuration.state.backend.type"] == ("rocksdb", good)
+    assert refused.exit_code == 2
+    assert "configuration: flink.distributions.2.2.configuration.rest.port cannot be set: it follows" in refused.stderr
+
+
 def test_a_configuration_that_would_do_is_valid(world: World) -> None:
     secret = world.file("x", "mesos-secret")
     Path(secret).chmod(0o600)
@@ -168,6 +196,10 @@ def test_the_name_of_the_master_is_checked_unless_that_is_switched_off() -> None
         ("[log]\nformat = 'jsn'", 'log.format: "jsn" is not one of: console, json (did you mean json?)'),
         ("[api]\nadvertise = 'weir-1:8480'", '"weir-1:8480" is not an address of HTTP (write one such as'),
         ("mesos = 'h:5050'", 'mesos: has to be a table of settings, not the string "h:5050" (write [mesos])'),
+        (
+            "[flink.distributions.'2.2']\nhome='/f'\nconfiguraton={}",
+            "did you mean flink.distributions.2.2.configuration?",
+        ),
         ("[mesos]\nroles = []", "mesos.roles: is empty (leave it out for its default)"),
         ("[mesos]\nroles = 'a'", 'mesos.roles: has to be a list, not the string "a"'),
     ],

@@ -10,7 +10,7 @@ from reconciler.model.decision import FindRestorePoint, KillTask
 from reconciler.model.observation import FlinkObservation, JobState, TaskState
 from reconciler.model.record import Role, Task
 from reconciler.report import job_manager_url
-from tests.unit.decide.scenario import Scenario, effects, spec
+from tests.unit.decide.scenario import POLICY, Scenario, effects, spec
 
 
 @pytest.fixture
@@ -31,6 +31,17 @@ def lose(job: Scenario, task: Task) -> None:
 
 def test_both_are_launched_at_once_and_in_one_generation(job: Scenario) -> None:
     assert [(task.index, task.generation) for task in job.of(Role.JOB_MANAGER)] == [(0, 1), (1, 1)]
+
+
+def test_a_generation_keeps_the_operators_defaults_that_it_began_with() -> None:
+    policy = replace(POLICY, flink_defaults=lambda version: {"for": version})
+    job = Scenario(spec(), policy)
+    job.bring_up()
+    job.policy = replace(POLICY, flink_defaults=lambda _: {"for": "another"})
+
+    job.settle()
+
+    assert job.generation.defaults == {"for": spec().flink_version}
 
 
 def test_a_lost_one_is_replaced_at_once_because_the_other_lives(job: Scenario) -> None:

@@ -59,7 +59,7 @@ def test_f43_a_job_cannot_have_its_state_where_the_operator_does_not_look(key: s
 
     with pytest.raises(ValueError, match=f"flinkConfiguration {key} cannot be set"):
         FlinkRenderer(ON_S3).check(elsewhere)
-    with pytest.raises(ValueError, match=f"configuration {key} cannot be set"):
+    with pytest.raises(ValueError, match=f"configuration.{key} cannot be set"):
         replace(ON_S3, configuration={key: "x"})
     FlinkRenderer(SETTINGS).check(elsewhere)  # without an object store of the operator's it is the job's own
 

@@ -286,6 +286,63 @@ def test_the_operators_defaults_stand_between_the_suggested_ones_and_the_users()
     assert '"b": "operator"' in written
 
 
+def with_defaults(every: dict[str, str], of_22: dict[str, str]) -> FlinkSettings:
+    distributions = {
+        series: replace(each, configuration=of_22 if series == "2.2" else {})
+        for series, each in SETTINGS.distributions.items()
+    }
+    return replace(SETTINGS, configuration=every, distributions=distributions)
+
+
+def test_defaults_of_a_version_stand_between_those_of_all_jobs_and_the_jobs_own() -> None:
+    settings = with_defaults({"a": "all", "b": "all", "c": "all"}, {"b": "2.2", "c": "2.2"})
+    mine = {"flinkConfiguration": {"c": "mine"}}
+
+    current = render(spec(**mine), settings=settings).env["WEIR_CONFIG"]
+    older = render(spec(flinkVersion="1.20", **mine), settings=settings).env["WEIR_CONFIG"]
+
+    assert [line for line in current.splitlines() if line[1] in "abc" and line[2] == '"'] == [
+        '"a": "all"', '"b": "2.2"', '"c": "mine"',
+    ]  # fmt: skip
+    assert '"b": "all"' in older
+
+
+def test_defaults_count_where_memory_is_divided_up_and_the_jvm_is_started_too() -> None:
+    settings = with_defaults({"taskmanager.memory.managed.size": "64m"}, {"env.java.opts.all": "-Dof=2.2"})
+
+    worker = render(placed=task(Role.TASK_MANAGER), settings=settings)
+
+    assert dynamic(worker)["taskmanager.memory.managed.size"] == str(64 << 20) + "b"
+    assert "-Dof=2.2" in worker.argv
+
+
+def test_a_process_that_is_replaced_has_the_defaults_that_its_generation_began_with() -> None:
+    begun, now = with_defaults({"a": "then"}, {"b": "then"}), with_defaults({"a": "now", "x.password": "now"}, {})
+    kept = begun.remembered_defaults("2.2")
+    generation = Generation(3, spec(), ids.flink_job_id(RECORD.uid, 3), "words-0123456789-3", 0.0, defaults=kept)
+
+    written = FlinkRenderer(now).render(RECORD, generation, task()).env["WEIR_CONFIG"]
+
+    assert '"a": "then"' in written
+    assert '"b": "then"' in written
+    assert '"x.password": "now"' in written, "what may be a secret is in no record"
+    assert with_defaults({"x.password": "now"}, {}).remembered_defaults("2.2") == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("rest.port", "follows from where Mesos places"),
+        ("jobmanager.memory.process.size", "it is jobManager.memory of the spec"),
+    ],
+)
+def test_a_default_of_a_version_that_the_operator_decides_is_refused_with_its_path(key: str, message: str) -> None:
+    with pytest.raises(
+        ValueError, match=rf"distributions\.2\.2\.configuration\.{key} cannot be set: .*{message}.*leave it out"
+    ):
+        with_defaults({}, {key: "1"})
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [("high-availability.cluster-id", "x", "derives it"), ("s3.secret-key", "${secret:s3}", "are those of a job")],

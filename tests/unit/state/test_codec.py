@@ -65,6 +65,8 @@ def _drawn(hint: Any) -> st.SearchStrategy[Any]:
         return whole(typing.cast("type[Any]", hint))
     if typing.get_origin(hint) is tuple:
         return st.lists(_drawn(typing.get_args(hint)[0]), max_size=2).map(tuple)
+    if typing.get_origin(hint) is dict:
+        return names
     if typing.get_args(hint):
         return st.one_of([_drawn(part) for part in typing.get_args(hint)])
     return st.from_type(hint)
