@@ -47,14 +47,14 @@ def test_a_restart_opens_the_next_generation(leading: Site) -> None:
 @pytest.mark.parametrize(
     ("token", "status"), [(None, 401), ("wrong-token-0123456789", 401), (READ, 403), (TEAM, 403), (OPERATE + "x", 401)]
 )
-def test_nobody_acts_without_a_token_that_may(leading: Site, token: str | None, status: int) -> None:
+def test_f50_nobody_acts_without_a_token_that_may(leading: Site, token: str | None, status: int) -> None:
     before = leading.world.users.load_job("orders")
 
     assert act(leading, "suspend", token)[0] == status
     assert leading.world.users.load_job("orders") == before
 
 
-def test_a_token_with_a_prefix_acts_on_jobs_of_its_team(leading: Site) -> None:
+def test_f50_a_token_with_a_prefix_acts_on_jobs_of_its_team(leading: Site) -> None:
     leading.apply("team-orders")
     leading.let_pass(5)
     assert act(leading, "restart", TEAM, job="team-orders")[0] == 200
@@ -67,7 +67,7 @@ def test_without_a_tokens_file_nobody_may_act(leading: Site) -> None:
     assert "tokens_file" in body["hint"]
 
 
-def test_the_cookie_of_the_pages_does_not_act_for_another_site(leading: Site) -> None:
+def test_f50_the_cookie_of_the_pages_does_not_act_for_another_site(leading: Site) -> None:
     page = {"X-Weir-Request": "page"}
     assert leading.http.put("/api/v1/session", json={"token": OPERATE}).status_code == 403
     assert leading.http.put("/api/v1/session", json={"token": "no"}, headers=page).status_code == 401
@@ -146,7 +146,7 @@ def test_a_tokens_file_that_is_wrong_is_refused_without_showing_a_token(tmp_path
     assert "0123456789" not in str(refused.value)
 
 
-def test_a_tokens_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+def test_f50_a_tokens_file_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     path.write_text("read token-0123456789012345")
     path.chmod(0o644)

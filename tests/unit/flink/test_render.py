@@ -316,7 +316,7 @@ def test_defaults_count_where_memory_is_divided_up_and_the_jvm_is_started_too() 
     assert "-Dof=2.2" in worker.argv
 
 
-def test_a_process_that_is_replaced_has_the_defaults_that_its_generation_began_with() -> None:
+def test_f48_a_process_that_is_replaced_has_the_defaults_that_its_generation_began_with() -> None:
     begun, now = with_defaults({"a": "then"}, {"b": "then"}), with_defaults({"a": "now", "x.password": "now"}, {})
     kept = begun.remembered_defaults("2.2")
     generation = Generation(3, spec(), ids.flink_job_id(RECORD.uid, 3), "words-0123456789-3", 0.0, defaults=kept)

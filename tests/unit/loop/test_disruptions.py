@@ -48,7 +48,7 @@ def running() -> Scenario:
     return it
 
 
-def test_s7_an_edit_of_every_job_ends_so_many_generations_and_no_more() -> None:
+def test_f13_s7_an_edit_of_every_job_ends_so_many_generations_and_no_more() -> None:
     world, leader = fleet(disruptions=2, disruption_interval_s=60.0)
     edit_all(world)
     leader.let_pass(50)
@@ -99,7 +99,7 @@ def test_s7_a_job_that_waits_for_its_turn_still_gets_its_lost_task_manager_back(
     assert world.record(waiting).generation.number == 1  # type: ignore[union-attr]
 
 
-def test_s7_a_new_leader_counts_what_the_one_before_began() -> None:
+def test_f13_s7_a_new_leader_counts_what_the_one_before_began() -> None:
     world, leader = fleet(disruptions=2, disruption_interval_s=120.0)
     edit_all(world)
     leader.let_pass(10)
@@ -135,7 +135,7 @@ def test_s7_what_a_person_asks_for_one_job_waits_for_nothing() -> None:
     assert world.record(waiting).generation.number == 2  # type: ignore[union-attr]
 
 
-def test_s7_a_way_to_disrupt_that_does_not_know_of_the_cap_is_held_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_f13_s7_a_way_to_disrupt_that_does_not_know_of_the_cap_is_held_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad release of the operator: every job is ended at once, for no reason."""
     world, leader = fleet(disruptions=1, disruption_interval_s=600.0)
     shipped = loop.decide

@@ -160,7 +160,7 @@ def test_a_host_that_accepts_and_says_nothing_does_not_keep_the_driver_from_stop
     assert time.monotonic() - began < 2.0
 
 
-def test_no_byte_of_a_call_is_sent_to_a_master_that_is_not_trusted(authority, other, master, before):
+def test_f30_no_byte_of_a_call_is_sent_to_a_master_that_is_not_trusted(authority, other, master, before):
     channel = CallChannel(trusting(other))
 
     with pytest.raises(NotSent, match="is not trusted"):

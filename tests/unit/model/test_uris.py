@@ -45,7 +45,7 @@ def test_what_is_below_a_place_is_allowed(uri: str) -> None:
         "s3://jars/production/a.jar", "s3://jars.evil/prod/a.jar", "https://[::1/weir/a.jar", "",
     ],
 )  # fmt: skip
-def test_a_way_around_the_list_is_refused(uri: str) -> None:
+def test_f50_a_way_around_the_list_is_refused(uri: str) -> None:
     why = uris.refusal(uri, PLACES)
 
     assert why is not None

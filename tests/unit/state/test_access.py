@@ -47,7 +47,9 @@ def test_an_identity_is_hashed_as_zookeeper_does() -> None:
         (f"sasl a:{SECRET}\nsasl b:{SECRET}", 0o600, "two credentials for sasl"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_without_its_secret(tmp_path: Path, text: str, mode: int, said: str) -> None:
+def test_f50_a_file_that_cannot_be_used_is_told_without_its_secret(
+    tmp_path: Path, text: str, mode: int, said: str
+) -> None:
     with pytest.raises(AccessError) as refused:
         read_credentials(Path(_file(tmp_path, text, mode)))
 
