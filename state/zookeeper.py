@@ -47,6 +47,7 @@ from state.history import check_request, check_size, deletes_record, encode_chan
 from state.layout import Layout, check_name, check_schema, read_events, read_operator, read_record, read_status
 from state.protect import inherited, require_owner, warn_of_open_nodes
 from state.requests import RequestReader
+from state.written import Beside, Node, Written, after, node_of
 
 __all__ = ["ZooKeeperStore", "check_schema", "connect"]
 
@@ -73,6 +74,7 @@ class ZooKeeperStore:
         self._calls = Calls(client, timeout)
         self._desired = DesiredReader(self._calls, self.layout.jobs)
         self._requests = RequestReader(self._calls, self.layout.control)
+        self._written = Written()
 
     # Set-up
 
@@ -204,11 +206,9 @@ class ZooKeeperStore:
         """The new version, or None when the status or the history was not what had been read."""
         layout, name = self.layout, change.name
         status_path, events_path = self._path(layout.status, name), self._path(layout.events, name)
-        status, events = self._calls.gather(
-            "reading what a commit replaces",
-            [partial(self._client.get_async, status_path), partial(self._client.get_async, events_path)],
-        )
-        encoded = encode_change(change, read_events(name, events[0]) if events and change.events else ())
+        beside = self._written.take(name) or self._beside(status_path, events_path)
+        status, events = beside.status, beside.events
+        encoded = encode_change(change, read_events(name, events.data) if events and change.events else ())
         transaction = self._fenced(fence)
         if change.write_record:
             self._add_record(transaction, self._path(layout.records, name), change, encoded.record)
@@ -226,8 +226,19 @@ class ZooKeeperStore:
                 return None
             what = f'the record of "{name}", or the request that it answers,'
             raise self._refusal(fence, refused, what, change.expected_version) from None
+        if not forget:
+            last = iter(results[record_operations:])
+            known = Beside(after(status, encoded.status, last), after(events, encoded.events, last))
+            self._written.keep(name, known)
         written = results[1] if encoded.record is not None else None
         return -1 if written is None else 0 if isinstance(written, str) else int(written.version)
+
+    def _beside(self, status_path: str, events_path: str) -> Beside:
+        status, events = self._calls.gather(
+            "reading what a commit replaces",
+            [partial(self._client.get_async, status_path), partial(self._client.get_async, events_path)],
+        )
+        return Beside(node_of(status), node_of(events))
 
     def commit_operator(self, fence: Fence, change: OperatorChange) -> int:
         """One multi; see `reconciler.ports.Store.commit_operator`."""
@@ -253,7 +264,7 @@ class ZooKeeperStore:
         for name, version in change.answered:
             transaction.delete(self._path(layout.control, name), version=version)
         required = len(transaction.operations)
-        _replace(transaction, events_path, events, encoded.events)
+        _replace(transaction, events_path, node_of(events), encoded.events)
         try:
             results = self._calls.commit("committing the operator's record", transaction)
         except TransactionRefused as refused:
@@ -269,7 +280,7 @@ class ZooKeeperStore:
                 self.sync()
             found = self._read("reading the framework id", self.layout.framework)
             transaction = self._fenced(fence)
-            _replace(transaction, self.layout.framework, found, framework_id.encode())
+            _replace(transaction, self.layout.framework, node_of(found), framework_id.encode())
             try:
                 self._calls.commit("saving the framework id", transaction)
             except TransactionRefused as refused:
@@ -423,14 +434,12 @@ class ZooKeeperStore:
         self._calls.wait("syncing", partial(self._client.sync_async, path))
 
 
-def _replace(
-    transaction: Any, path: str, found: tuple[bytes, Any] | None, data: bytes | None, *, delete: bool = False
-) -> None:
+def _replace(transaction: Any, path: str, found: Node | None, data: bytes | None, *, delete: bool = False) -> None:
     """Add the operation that takes a node from what was `found` to `data`, if any is needed."""
     if data is None:
         if delete and found is not None:
-            transaction.delete(path, version=found[1].version)
+            transaction.delete(path, version=found.version)
     elif found is None:
         transaction.create(path, data)
     else:
-        transaction.set_data(path, data, version=found[1].version)
+        transaction.set_data(path, data, version=found.version)
