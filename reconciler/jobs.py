@@ -108,6 +108,8 @@ class JobEntry:
     upcoming: FlinkObservation | None = None
     opened: set[str] = field(default_factory=set)
     pending: Pending | None = None
+    launches: Sequence[tuple[Launch, TaskInfo]] = ()
+    """What the last commit released; an ACCEPT that has tasks of other jobs in it waits for their commits too."""
     acknowledge: list[TaskUpdate] = field(default_factory=list)
     status: Status | None = None
     status_at: float = float("-inf")
@@ -115,6 +117,21 @@ class JobEntry:
     """Generations whose JobManager is being asked."""
     unclear: int = 0
     """Writes in a row of which nobody knew whether they were applied."""
+
+    @property
+    def unsent(self) -> frozenset[str]:
+        """Tasks that are persisted as placed and whose ACCEPT is not on its way yet.
+
+        A call about one of them would overtake its launch: Mesos would answer that there is no such task, which is
+        a death, and then start it (S1).
+        """
+        return frozenset(info.task_id for launch, info in self.launches if launch.waiting_for)
+
+    def busy(self) -> bool:
+        """True while a commit is in flight, or a launch waits; launches that are sent are forgotten."""
+        if self.launches and not self.unsent:
+            self.launches = ()
+        return self.pending is not None or bool(self.launches)
 
     @property
     def paused(self) -> bool:
@@ -296,11 +313,13 @@ class JobEntry:
 
 
 def wants(entry: JobEntry, now: float) -> bool:
-    """True when the persisted record has tasks to place, and their back-off is over."""
-    return (
-        entry.record is not None
-        and not entry.paused
-        and any(not task.placed and task.not_before <= now for task in entry.record.tasks)
+    """True when the record has tasks to place, and their back-off is over; also the one that is being persisted.
+
+    Nothing is placed before that is done, but offers can be asked for meanwhile.
+    """
+    records = (entry.record, entry.pending.record if entry.pending is not None else None)
+    return not entry.paused and any(
+        not task.placed and task.not_before <= now for record in records if record is not None for task in record.tasks
     )
 
 

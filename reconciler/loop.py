@@ -329,8 +329,8 @@ class Loop:
         dirty, self._dirty = sorted(self._dirty), set()
         for name in dirty:
             entry = self.jobs.get(name)
-            if entry is not None and entry.pending is not None:
-                self._dirty.add(name)  # until its commit is known
+            if entry is not None and entry.busy():
+                self._dirty.add(name)  # until its commit is known, and its launch on the way
                 continue
             self._unplaced.discard(name)
             if entry is None:
@@ -396,6 +396,7 @@ class Loop:
         why = decision.why if decision.moving or not entry.waiting else f"waiting for an offer: {entry.waiting}"
         status = status_of(entry.desired(), decision.record, entry.observation(), why, now, self._lease.fence.epoch)
         if placed or decision.record != entry.record or decision.answered:
+            self._unplaced.add(entry.name)  # offers for what it may want now are asked for while it is persisted
             self._committer.commit(entry, decision, placed, status, now)
             return
         acknowledge = take_settled(entry, entry.record)

@@ -66,6 +66,7 @@ class Releaser:
         for update in pending.acknowledge:
             self._calls.acknowledge(update)
         self._launcher.settle(entry.name, pending.launches, applied=may_act)
+        entry.launches = pending.launches if may_act else ()
         if not may_act:
             return False
         again = self._effects.release(entry, pending.effects, self._parts.clock.now())

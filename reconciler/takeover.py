@@ -201,7 +201,8 @@ def _placed(entries: object) -> list[tuple[str, str | None]]:
     found: list[tuple[str, str | None]] = []
     for entry in entries:  # type: ignore[attr-defined]
         if entry.record is not None:
-            found.extend((task.task_id, task.agent_id) for task in entry.record.tasks if task.task_id is not None)
+            tasks, unsent = entry.record.tasks, entry.unsent
+            found.extend((task.task_id, task.agent_id) for task in tasks if task.task_id and task.task_id not in unsent)
     return found
 
 

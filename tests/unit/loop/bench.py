@@ -112,6 +112,7 @@ class Leader:
         self._events: deque[Event] = deque()
         self._calls: deque[tuple[str, Callable[[], Event | None]]] = deque()
         self._held: set[str] = set()
+        self._held_commits: set[str] = set()
         limits = SpecLimits(
             flink_versions=frozenset({"2.2"}),
             restart_strategies=frozenset({"exponential-delay"}),
@@ -151,12 +152,20 @@ class Leader:
         """Calls of these lanes wait."""
         self._held = set(lanes)
 
+    def hold_commits(self, *jobs: str) -> None:
+        """Commits of these jobs wait."""
+        self._held_commits = set(jobs)
+
+    def _waits(self, lane: str, call: Any) -> bool:
+        changes = [each.name for each in getattr(call, "args", ()) if isinstance(each, JobChange)]
+        return lane in self._held or any(name in self._held_commits for name in changes)
+
     def settle(self) -> None:
         """Run what is waiting, until nothing is; no time passes."""
         for _ in range(500):
             self.world.mesos.step()
-            ready = [entry for entry in self._calls if entry[0] not in self._held]
-            self._calls = deque(entry for entry in self._calls if entry[0] in self._held)
+            ready = [entry for entry in self._calls if not self._waits(*entry)]
+            self._calls = deque(entry for entry in self._calls if self._waits(*entry))
             for _, call in ready:
                 event = call()
                 if event is not None:

@@ -48,6 +48,26 @@ def test_f17_nothing_is_launched_when_its_placement_could_not_be_persisted() -> 
     assert world.log.index("commit orders") < next(n for n, line in enumerate(world.log) if line.startswith("launch"))
 
 
+def test_f17_no_call_overtakes_an_accept_that_waits_for_another_job() -> None:
+    world = World(agents=1)
+    world.apply("first", onDelete="cancel")
+    world.apply("second")
+    leader = Leader(world)
+    leader.hold_commits("second")
+    leader.settle()
+    assert all(task.placed for task in world.record("first").tasks)
+
+    world.users.delete_job("first")
+    leader.let_pass(5)
+    assert world.running() == []
+    assert "KILL" not in world.mesos.calls
+
+    leader.hold_commits()
+    leader.let_pass(20)
+    assert world.mesos.calls.index("ACCEPT") < world.mesos.calls.index("KILL")
+    assert [name.partition(".")[0] for name in world.running()] == ["second", "second"]
+
+
 def test_f19_a_launch_that_was_not_sent_is_found_out_and_repeated() -> None:
     world = World()
     leader = Leader(world)
