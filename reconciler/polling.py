@@ -13,6 +13,9 @@ from reconciler.timers import Timers
 
 BUSY_S = 0.5
 SETTLED_S = 3.0
+SETTLED_PER_S = 40.0
+"""Polls of settled jobs, of all of them together: one costs milliseconds of CPU, and thousands of jobs would take a
+whole core, which the next failure needs. More than 120 settled jobs are looked at less often than every 3 s."""
 
 
 class Poller:
@@ -23,13 +26,19 @@ class Poller:
         self._clock = clock
         self._timers = timers
         self._submit = submit
+        self._slot = float("-inf")
+        """The last time that was given to a settled job."""
 
     def plan(self, entry: JobEntry) -> None:
         """Poll this job soon, if it has a JobManager to poll."""
-        if not entry.polling and target_of(entry) is not None:
-            self._timers.set_earlier(
-                f"poll/{entry.name}", self._clock.now() + (SETTLED_S if entry.settled() else BUSY_S)
-            )
+        if entry.polling or target_of(entry) is None:
+            return
+        key, now = f"poll/{entry.name}", self._clock.now()
+        if not entry.settled():
+            self._timers.set_earlier(key, now + BUSY_S)
+        elif key not in self._timers:
+            self._slot = max(now + SETTLED_S, self._slot + 1 / SETTLED_PER_S)
+            self._timers.set(key, self._slot)
 
     def poll(self, entry: JobEntry) -> None:
         """Ask the JobManager now, about the job and the triggers that the record waits for."""

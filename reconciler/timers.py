@@ -22,6 +22,9 @@ class Timers:
         if at < self._at.get(key, float("inf")):
             self.set(key, at)
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._at
+
     def cancel(self, key: str) -> None:
         self._at.pop(key, None)
 

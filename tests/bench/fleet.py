@@ -14,7 +14,7 @@ from integration.mesos.fake_state import FakeTask
 from reconciler.model import ids
 from reconciler.model.events import Event, Tick
 from reconciler.model.observation import FlinkObservation, TaskState
-from reconciler.model.record import Record, SpecRef
+from reconciler.model.record import Record, Role, SpecRef
 from reconciler.model.resources import TaskInfo
 from reconciler.ports import FlinkTarget, Trigger
 from state.codec import encode_record
@@ -24,13 +24,19 @@ AGENTS = 50
 
 
 class SteadyFlink:
-    """JobManagers that all answer what the first one answered; nothing is sent anywhere."""
+    """JobManagers that all answer what the first one answered, each with its own TaskManagers; nothing is sent."""
 
     def __init__(self, answer: FlinkObservation) -> None:
         self._answer = answer
+        self.managers: dict[str, frozenset[str]] = {}
+        """TaskManagers by job id."""
 
     def observe(self, target: FlinkTarget, triggers: Sequence[Trigger], now: float) -> FlinkObservation:
-        return replace(self._answer, at=now, job_id=target.job_id)
+        mine = self.managers.get(target.job_id, self._answer.task_managers)
+        return replace(
+            self._answer, at=now, job_id=target.job_id, leader_url=target.url, task_managers=mine,
+            busy_task_managers=mine,
+        )  # fmt: skip
 
     def advance(self, now: float) -> None:
         """Time changes nothing."""
@@ -85,13 +91,14 @@ def _world(jobs: int) -> World:
     framework = next(iter(world.mesos.frameworks))
     template, answer = entry.record, entry.flink
     first.die()
+    flink = SteadyFlink(answer)
     for number in range(jobs - 1):
-        _add(world, framework, template, f"job-{number:05d}")
-    world.flink = SteadyFlink(answer)  # type: ignore[assignment]
+        _add(world, flink, framework, template, f"job-{number:05d}")
+    world.flink = flink  # type: ignore[assignment]
     return world
 
 
-def _add(world: World, framework: str, template: Record, name: str) -> None:
+def _add(world: World, flink: SteadyFlink, framework: str, template: Record, name: str) -> None:
     tree = world.tree
     assert tree.jobs is not None
     assert template.generation is not None
@@ -111,4 +118,6 @@ def _add(world: World, framework: str, template: Record, name: str) -> None:
         tasks.append(replace(task, task_id=task_id, agent_id=agent.id, hostname=agent.hostname))
         info = TaskInfo(task_id, task_id, agent.id, 0.1, 32.0, ("sleep",))
         agent.tasks[task_id] = FakeTask(info, framework, TaskState.RUNNING, TaskState.RUNNING, launched=True)
+    ids_of = (task.task_id for task in tasks if task.role is Role.TASK_MANAGER and task.task_id is not None)
+    flink.managers[generation.job_id] = frozenset(ids_of)
     tree.put(tree.records, name, encode_record(replace(record, tasks=tuple(tasks))))
