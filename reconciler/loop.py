@@ -206,6 +206,7 @@ class Loop:
             self._takeover.unknown_task(update, entry)
         else:
             entry.note_update(update, self._now())
+            self._takeover.answered(entry)
             if update.uuid is not None:
                 entry.acknowledge.append(update)
             if entry.record is not None and not running_job_managers(entry.record, entry.observation()):

@@ -68,6 +68,8 @@ class TakeOver:
         self.acting = False
         self.since = 0.0
         """When this leader began to act (its clock)."""
+        self._waiting: set[str] = set()
+        """Jobs of which Mesos has not answered for every task."""
         self.away_since: float | None = None
         """Since when no master has had us subscribed, while one was looked for (the leader's clock)."""
 
@@ -139,10 +141,20 @@ class TakeOver:
         self.since = now
         for entry in jobs.values():
             entry.unanswered = {task.task_id for task in entry.record.tasks if task.task_id} if entry.record else set()
+        self._waiting = {entry.name for entry in jobs.values() if entry.unanswered}
         self._calls.reconcile(_placed(jobs.values()))
         self._timers.set("ask", now + ASK_FIRST_S)
         self._timers.set("implicit", now)
         log.info("takeover.acting", epoch=self._fence.epoch, jobs=len(jobs))
+        if not self._waiting:
+            log.info("takeover.complete", epoch=self._fence.epoch)
+
+    def answered(self, entry: JobEntry) -> None:
+        """Mesos has said something about a task of this job; when nothing is missing any more the view is full."""
+        if entry.name in self._waiting and not entry.unanswered:
+            self._waiting.discard(entry.name)
+            if not self._waiting:
+                log.info("takeover.complete", epoch=self._fence.epoch)
 
     def ask_unanswered(self, jobs: Mapping[str, JobEntry], now: float) -> None:
         """Silence is not loss: ask again, more and more rarely, until each task is answered for (fault 26)."""
