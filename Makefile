@@ -9,7 +9,7 @@ SUITE  := $(BIN)/python -m tests.run
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos \
 	demo demo-down demo-kafka demo-kafka-down \
-	mutate schemas docs clean
+	mutate bench schemas docs clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ simulate: setup ## The loop under seeds with injected faults: N=â€¦ SEED_BASE=â€
 
 mutate: setup ## Take out each guard in a copy of the tree and see that the tests notice (QUICK=1: as CI does)
 	@$(BIN)/python -m tests.mutation $(if $(QUICK),--quick) $(FAULTS)
+
+bench: setup ## Every figure of docs/performance.md beside its floor, in build/bench: GROUPS="decide start" for some
+	@$(BIN)/python -m tests.bench $(GROUPS)
 
 schemas: setup ## Make again what docs/ has from the code: schemas, OpenAPI, references, diagrams
 	@$(BIN)/python -m state.schemas docs/schemas
