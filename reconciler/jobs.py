@@ -308,8 +308,15 @@ class JobEntry:
         return self.record is not None and any(not task.placed for task in self.record.tasks)
 
     def settled(self) -> bool:
-        """True when nothing is going on, so that looking rarely is enough."""
-        return self.record is not None and self.record.lifecycle in _SETTLED
+        """True when nothing is going on, so that looking rarely is enough.
+
+        A change that waits for an answer of the JobManager, as a rescale in place does, is something going on.
+        """
+        record = self.record
+        if record is None or record.lifecycle not in _SETTLED:
+            return False
+        stable = record.lifecycle is Lifecycle.STABLE and record.generation is not None
+        return not stable or record.generation is None or record.generation.spec == record.spec
 
 
 def wants(entry: JobEntry, now: float) -> bool:
