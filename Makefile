@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 SUITE  := $(BIN)/python -m tests.run
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos \
+.PHONY: help setup check test test-unit test-contract test-stack test-containers images containers-down simulate chaos soak \
 	demo demo-down demo-kafka demo-kafka-down \
 	mutate bench schemas docs clean
 
@@ -31,7 +31,7 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit simulation mutation contract stack e2e chaos containers
+	@$(SUITE) check unit simulation mutation contract stack e2e chaos soak containers
 
 test-containers: setup ## Every part in a container of its own; installs and starts an engine where that is possible
 	@$(SUITE) containers
@@ -66,6 +66,9 @@ demo-kafka-down: setup ## Stop whatever demo-kafka left running
 MINUTES ?= 10
 chaos: setup ## Faults on the real stack, by a seed: MINUTES=… SEED=…; rows are compared at the end
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+soak: setup ## Job life cycles on real ZooKeeper and Mesos: MINUTES=…; memory, threads, files and znodes must not grow
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 N ?= 200
 SEED_BASE ?= 1

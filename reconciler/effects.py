@@ -42,6 +42,8 @@ Submit = Callable[[str, Callable[[], Event | None]], None]
 
 PAUSE_S = 3.0
 LOOK_PAUSE_S = 1.0
+SPARE = 256
+FORGET_S = 3600.0
 
 
 def target_of(entry: JobEntry) -> FlinkTarget | None:
@@ -79,6 +81,7 @@ class Effects:
         self._failures: dict[str, int] = {}
         """How often in a row the call of a key failed."""
         self._not_before: dict[str, float] = {}
+        self._prune_at = SPARE
 
     def release(self, entry: JobEntry, effects: Sequence[Effect], now: float) -> float | None:
         """Start what may start now; when the job should be decided again for the rest."""
@@ -107,9 +110,12 @@ class Effects:
         self._not_before[key] = now + (pause if error is None else self._after_failure(target, key, error, pause))
         if error is None:
             self._failures.pop(key, None)
-        if len(self._not_before) > 4096:
-            self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+        if len(self._not_before) > self._prune_at:
+            # Who fails and is tried again keeps count, for as long as a retry may be away.
+            kept = dict.fromkeys(self._failures, now - FORGET_S)
+            self._not_before = {key: at for key, at in self._not_before.items() if at > kept.get(key, now)}
             self._failures = {key: count for key, count in self._failures.items() if key in self._not_before}
+            self._prune_at = 2 * len(self._not_before) + SPARE
 
     def _after_failure(self, target: str, key: str, error: str, pause: float) -> float:
         """As the retry policy for the target says, if there is one."""

@@ -212,10 +212,12 @@ class JobEntry:
         known = {task.task_id for task in record.tasks if task.task_id} if record else set()
         self.tasks = {task_id: seen for task_id, seen in self.tasks.items() if task_id in known}
         self.unanswered &= known
+        self.disposed &= set(record.disposing) if record else set()
         if self.newer_task is not None and (record is None or knows(record, self.newer_task)):
             self.newer_task = None
         job_id = record.generation.job_id if record and record.generation else None
         self.forbidden &= {job_id} if job_id else set()
+        self.cleaned &= {job_id, *(old.job_id for old in record.retired)} if record else set()
         if before != job_id:
             self.submit_refused = None
         self.opened &= {job_id} if job_id else set()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import heapq
 
+SPARE = 64
+
 
 class Timers:
-    """A heap with lazy removal, so that setting and cancelling cost O(log n) whatever n is."""
+    """A heap with lazy removal, so that setting and cancelling cost O(log n) whatever n is.
+
+    A key that fires soon, again and again, leaves the far time behind that it had before (a month for a
+    deleted job): when half of the heap is such, it is built anew.
+    """
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
@@ -16,6 +22,13 @@ class Timers:
         """Fire `key` at `at`, instead of any time it had."""
         self._at[key] = at
         heapq.heappush(self._heap, (at, key))
+        if len(self._heap) > 2 * len(self._at) + SPARE:
+            self._heap = [(at, key) for key, at in self._at.items()]
+            heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        """What is held in memory, kept or not."""
+        return len(self._heap)
 
     def set_earlier(self, key: str, at: float) -> None:
         """Fire `key` at `at`, unless it fires before."""

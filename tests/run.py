@@ -90,6 +90,7 @@ SUITES = {
     ),
     "e2e": Suite(8, (_real("-s", "tests/e2e"),)),
     "chaos": Suite(6, ((sys.executable, "-m", "tests.chaos", "--minutes", "4", "--seed", "1"),)),
+    "soak": Suite(4, ((sys.executable, "-m", "tests.soak", "--minutes", "3"),)),
 }
 
 

@@ -49,10 +49,14 @@ class Fleet(Leader):
     """A leader of `jobs` jobs; `handle` runs one event and everything that follows from it."""
 
     def __init__(self, jobs: int) -> None:
-        super().__init__(_world(jobs))
+        super().__init__(self.prepared(_world(jobs)))
         self.settle()
         while any(entry.flink is None for entry in self.loop.jobs.values()):
             self.pass_time(1.0)
+
+    def prepared(self, world: World) -> World:
+        """The world, just before its leader is elected."""
+        return world
 
     def settle(self) -> None:
         while self.world.mesos.pending or self._events or self._calls or self.world.mesos.step():
