@@ -31,7 +31,7 @@ check: setup ## Lint, types, import contracts (seconds)
 	@$(BIN)/lint-imports
 
 test: setup ## Everything CI runs: checks, unit, contract and real-stack suites
-	@$(SUITE) check unit simulation mutation contract stack e2e chaos soak containers
+	@$(SUITE) check unit simulation mutation contract stack e2e chaos containers
 
 test-containers: setup ## Every part in a container of its own; installs and starts an engine where that is possible
 	@$(SUITE) containers
