@@ -183,8 +183,9 @@ def _relies_on_the_past(turn: Turn, wanted: Task) -> bool:
 
 def resumable(generation: Generation, view: RestoreView) -> bool:
     """HA metadata is of use while its checkpoint is there; without it every JobManager exits at once (fault 43)."""
-    known = generation.checkpointed or view.checkpoint_lost  # perhaps one that nobody saw complete
-    return view.ha_metadata and (view.checkpoint_path is not None or not known)
+    if view.checkpoint_lost:  # perhaps one that nobody saw complete
+        return False
+    return view.ha_metadata and (view.checkpoint_path is not None or not generation.checkpointed)
 
 
 def block_restore(turn: Turn, what: str) -> None:

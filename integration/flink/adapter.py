@@ -27,7 +27,6 @@ from reconciler.ports import FlinkRefused, FlinkTarget, FlinkUnreachable, JobSub
 log = structlog.get_logger()
 
 _NO_DETAILS_YET = frozenset({JobState.INITIALIZING, JobState.CREATED})
-_CHECKPOINT_NUMBER = re.compile(r"/chk-(\d+)/?$")
 _TERMINAL = re.compile(rb'"(?:application-status|status|state)"\s*:\s*"([A-Z]+)"')
 _TERMINAL_NAMES = {"SUCCEEDED": "FINISHED", "FINISHED": "FINISHED", "FAILED": "FAILED", "CANCELED": "CANCELED"}
 
@@ -322,10 +321,11 @@ class FlinkAdapter:
         accepted = graphs is not None and self._ha.accepted(what.cluster_id, what.job_id, graphs)
         pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
         own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
-        candidates = [storage.newest_checkpoint(self._storage, own)]
         named = [path for pointer in pointers or () if (path := self._own_path(pointer, own)) is not None]
-        candidates += [self._own_checkpoint(path) for path in named]
-        newest = max((found for found in candidates if found is not None), default=None)
+        newest = self._newest(named, own)
+        lost = storage.names_newer(named, newest)
+        if lost and self._ha.checkpoints(what.cluster_id, what.job_id) != pointers:
+            lost = False  # a JobManager that still runs replaced what was named by a newer one in between
         saved = [found for below in what.trigger_directories for found in storage.savepoints(self._storage, below)]
         return RestoreView(
             generation=what.generation,
@@ -334,13 +334,19 @@ class FlinkAdapter:
             ha_metadata=pointers is not None,
             checkpoint_id=newest[0] if newest else None,
             checkpoint_path=newest[1] if newest else None,
-            checkpoint_lost=bool(named) and newest is None,
+            checkpoint_lost=lost,
             savepoints=tuple(sorted(saved)),
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),
             asked=what.paths,
             accepted=accepted,
             terminal=terminal,
         )
+
+    def _newest(self, named: Sequence[str], directory: str) -> tuple[int, str] | None:
+        """(id, path) of the newest complete checkpoint, named by the HA data or only stored."""
+        candidates = [storage.newest_checkpoint(self._storage, directory)]
+        candidates += [self._own_checkpoint(path) for path in named]
+        return max((found for found in candidates if found is not None), default=None)
 
     def _own_path(self, pointer: bytes, directory: str) -> str | None:
         """The checkpoint that a pointer names, if this generation wrote it.
@@ -352,9 +358,8 @@ class FlinkAdapter:
         return path if path is not None and storage.normal(path).rpartition("/")[0] == directory else None
 
     def _own_checkpoint(self, path: str) -> tuple[int, str] | None:
-        match = _CHECKPOINT_NUMBER.search(path)
-        complete = match is not None and storage.is_complete(self._storage, path)
-        return (int(match[1]), storage.normal(path)) if match and complete else None
+        number = storage.checkpoint_number(path)
+        return (number, storage.normal(path)) if number and storage.is_complete(self._storage, path) else None
 
     def _terminal(self, cluster_id: str, job_id: str) -> str | None:
         """The state in the job result store (Flink docs, "High Availability": JobResultStore)."""

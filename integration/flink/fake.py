@@ -19,7 +19,7 @@ from integration.flink.config import FlinkDistribution, FlinkSettings
 from integration.flink.fake_cluster import NOT_EXECUTING, Cluster, FakeJob, Process, member_of
 from integration.flink.fake_world import FakeWorld
 from integration.flink.render import FlinkRenderer
-from integration.flink.storage import normal
+from integration.flink.storage import names_newer, normal
 from integration.flink.versions import VERSIONS
 from reconciler.model.decision import FindRestorePoint, OpenGate
 from reconciler.model.observation import FlinkObservation, JobState, Operation, OperationState, RestoreView
@@ -201,6 +201,7 @@ class FakeFlink(FakeWorld):
         own = f"{normal(what.checkpoint_directory)}/{what.job_id}/chk-"
         found = [snapshot for path, snapshot in self.snapshots.items() if path.startswith(own)]
         newest = max(found, key=lambda snapshot: snapshot.checkpoint_id, default=None)
+        named = [path for path in cluster.pointers if path.startswith(own)] if cluster is not None else []
         result = self.results.get((what.cluster_id, what.job_id))
         return RestoreView(
             generation=what.generation,
@@ -210,7 +211,7 @@ class FakeFlink(FakeWorld):
             accepted=cluster is not None and cluster.accepted,
             checkpoint_path=newest.path if newest else None,
             checkpoint_id=newest.checkpoint_id if newest else None,
-            checkpoint_lost=cluster is not None and bool(cluster.pointers) and newest is None,
+            checkpoint_lost=names_newer(named, (newest.checkpoint_id, newest.path) if newest else None),
             savepoints=tuple(sorted(found for below in what.trigger_directories for found in self._savepoints(below))),
             missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
             asked=what.paths,

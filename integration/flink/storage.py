@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
@@ -202,6 +203,22 @@ def newest_checkpoint(storage: Storage, directory: str) -> tuple[int, str] | Non
         if is_complete(storage, path):
             return number, normal(path)
     return None
+
+
+def checkpoint_number(path: str) -> int | None:
+    """The N of `.../chk-N`; None for the directory of anything else."""
+    match = _CHECKPOINT.match(path.rstrip("/").rpartition("/")[2])
+    return int(match[1]) if match else None
+
+
+def names_newer(named: Iterable[str], newest: tuple[int, str] | None) -> bool:
+    """Whether a checkpoint that HA data names is newer than the newest (id, path) that is stored.
+
+    What is older does not stand in for it: older checkpoints stay behind when somebody deletes HA data
+    and the next checkpoint writes it anew (faults 43 and 45).
+    """
+    there = newest[0] if newest is not None else 0
+    return any((checkpoint_number(path) or 0) > there for path in named)
 
 
 def savepoints(storage: Storage, directory: str) -> tuple[tuple[int, str], ...]:

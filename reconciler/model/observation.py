@@ -166,7 +166,7 @@ class RestoreView:
     checkpoint_path: str | None = None
     checkpoint_id: int | None = None
     checkpoint_lost: bool = False
-    """The HA data names completed checkpoints, and none of them is there."""
+    """The newest checkpoint that the HA data names is not there, whatever older one is."""
     savepoints: tuple[tuple[int, str], ...] = ()
     """(checkpoint id or 0 if unknown, path) of complete savepoints below the trigger directory asked about."""
     missing: tuple[str, ...] = ()

@@ -196,7 +196,8 @@ def test_a_lost_jobmanager_is_relaunched_only_after_a_look_at_its_ha_metadata() 
     assert new.generation == 1
 
 
-def test_s2_f43_no_jobmanager_is_relaunched_on_ha_metadata_whose_checkpoint_is_gone() -> None:
+@pytest.mark.parametrize("older", [None, "file:/s/chk-9"], ids=["none", "an-older-one-is-there"])
+def test_s2_f43_no_jobmanager_is_relaunched_on_ha_metadata_whose_checkpoint_is_gone(older: str | None) -> None:
     """Also if nobody saw that checkpoint complete: each JobManager would exit at once, for ever."""
     job = Scenario()
     job.settle()
@@ -207,11 +208,11 @@ def test_s2_f43_no_jobmanager_is_relaunched_on_ha_metadata_whose_checkpoint_is_g
     assert not job.generation.checkpointed
     job.mesos(job.of(Role.JOB_MANAGER)[0], TaskState.FAILED)
     job.settle()
-    job.found(ha_metadata=True, checkpoint_lost=True)
+    job.found(ha_metadata=True, checkpoint_lost=True, checkpoint_path=older)
     assert job.settle().wanted() == ()
     job.bury_killed()
     job.settle()
-    job.found(ha_metadata=True, checkpoint_lost=True)
+    job.found(ha_metadata=True, checkpoint_lost=True, checkpoint_path=older)
     assert job.settle().wanted() == ()
     assert job.blocked == "RESTORE_BLOCKED"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,15 @@ class ZooKeeperTree:
         self.nodes = dict(nodes or {})
         self.connected = True
         self.broken = False
+        self.after_get: Callable[[str], None] = lambda path: None  # what somebody else does right after
 
     def get(self, path: str) -> tuple[bytes, None]:
         self._check()
         if path not in self.nodes:
             raise NoNodeError
-        return self.nodes[path], None
+        found = self.nodes[path]
+        self.after_get(path)
+        return found, None
 
     def get_children(self, path: str) -> list[str]:
         self._check()

@@ -54,6 +54,15 @@ class Bench:
         (directory / "_metadata").write_bytes(header + b"state")
         return f"file:{directory}"
 
+    def pointer(self, number: int, path: str) -> str:
+        """HA data that names a completed checkpoint, and the node in which it does."""
+        file = self.storage / f"ha/cluster/completedCheckpoint{number:04x}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"\xac\xed\x00\x05t\x00\x20file:/restored/savepoint-1-2\x00t\x00Z" + path.encode() + b"q\x00")
+        node = f"/flink/cluster/jobs/{self.job_id}/checkpoints/{number:019d}"
+        self.tree.nodes[node] = b"\xac\xed\x00\x05sr\x00\x0cjava.net.URIt\x00M" + f"file:{file}".encode()
+        return node
+
     def question(self, *triggers: str, paths: tuple[str, ...] = ()) -> FindRestorePoint:
         return FindRestorePoint(3, self.job_id, "cluster", f"{self.uri}/checkpoints/u/3", triggers, paths)
 
@@ -349,15 +358,35 @@ def test_f44_the_highest_complete_checkpoint_counts_not_the_youngest_file(bench:
 
 def test_f62_the_ha_pointer_is_followed_to_its_checkpoint(bench: Bench) -> None:
     path = bench.snapshot(f"checkpoints/u/3/{bench.job_id}/chk-4", 4)
-    file = bench.storage / "ha/cluster/completedCheckpoint0a1b"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"\xac\xed\x00\x05t\x00\x20file:/restored/savepoint-1-2\x00t\x00Z" + path.encode() + b"q\x00")
-    node = f"/flink/cluster/jobs/{bench.job_id}/checkpoints/0000000000000000004"
-    bench.tree.nodes[node] = b"\xac\xed\x00\x05sr\x00\x0cjava.net.URIt\x00M" + f"file:{file}".encode()
+    bench.pointer(4, path)
 
     view = bench.adapter.find_restore_point(bench.question())
 
     assert (view.ha_metadata, view.checkpoint_id, view.checkpoint_path) == (True, 4, path)
+
+
+def test_f43_an_older_checkpoint_that_stayed_behind_does_not_stand_in_for_the_one_that_is_named(bench: Bench) -> None:
+    older = bench.snapshot(f"checkpoints/u/3/{bench.job_id}/chk-9", 9)
+    bench.pointer(10, f"file:{bench.storage}/checkpoints/u/3/{bench.job_id}/chk-10")
+
+    view = bench.adapter.find_restore_point(bench.question())
+    assert (view.checkpoint_lost, view.checkpoint_path) == (True, older)
+
+    bench.snapshot(f"checkpoints/u/3/{bench.job_id}/chk-11", 11)
+    assert not bench.adapter.find_restore_point(bench.question()).checkpoint_lost
+
+
+def test_f43_a_checkpoint_that_a_newer_one_replaced_during_the_look_is_not_lost(bench: Bench) -> None:
+    bench.snapshot(f"checkpoints/u/3/{bench.job_id}/chk-9", 9)
+    gone = bench.pointer(10, f"file:{bench.storage}/checkpoints/u/3/{bench.job_id}/chk-10")
+
+    def replace_it(path: str) -> None:
+        if path == gone:
+            bench.pointer(11, f"file:{bench.storage}/checkpoints/u/3/{bench.job_id}/chk-11")  # written after the look
+            del bench.tree.nodes[gone]
+
+    bench.tree.after_get = replace_it
+    assert not bench.adapter.find_restore_point(bench.question()).checkpoint_lost
 
 
 def test_f45_without_pointers_there_is_no_ha_metadata(bench: Bench) -> None:
