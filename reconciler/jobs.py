@@ -317,8 +317,9 @@ class JobEntry:
         record = self.record
         if record is None or record.lifecycle not in _SETTLED:
             return False
-        stable = record.lifecycle is Lifecycle.STABLE and record.generation is not None
-        return not stable or record.generation is None or record.generation.spec == record.spec
+        if record.lifecycle is Lifecycle.STABLE and record.generation is not None:
+            return record.generation.spec == record.spec
+        return True
 
 
 def wants(entry: JobEntry, now: float) -> bool:

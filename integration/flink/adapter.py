@@ -322,8 +322,8 @@ class FlinkAdapter:
         pointers = self._ha.checkpoints(what.cluster_id, what.job_id)
         own = f"{storage.normal(what.checkpoint_directory)}/{what.job_id}"
         named = [path for pointer in pointers or () if (path := self._own_path(pointer, own)) is not None]
-        newest = self._newest(named, own)
-        lost = storage.names_newer(named, newest)
+        newest_id, newest_path = self._newest(named, own) or (None, None)
+        lost = storage.names_newer(named, newest_id)
         if lost and self._ha.checkpoints(what.cluster_id, what.job_id) != pointers:
             lost = False  # a JobManager that still runs replaced what was named by a newer one in between
         saved = [found for below in what.trigger_directories for found in storage.savepoints(self._storage, below)]
@@ -332,8 +332,8 @@ class FlinkAdapter:
             answered=True,
             job_id=what.job_id,
             ha_metadata=pointers is not None,
-            checkpoint_id=newest[0] if newest else None,
-            checkpoint_path=newest[1] if newest else None,
+            checkpoint_id=newest_id,
+            checkpoint_path=newest_path,
             checkpoint_lost=lost,
             savepoints=tuple(sorted(saved)),
             missing=tuple(path for path in what.paths if not storage.is_complete(self._storage, path)),

@@ -211,7 +211,7 @@ class FakeFlink(FakeWorld):
             accepted=cluster is not None and cluster.accepted,
             checkpoint_path=newest.path if newest else None,
             checkpoint_id=newest.checkpoint_id if newest else None,
-            checkpoint_lost=names_newer(named, (newest.checkpoint_id, newest.path) if newest else None),
+            checkpoint_lost=names_newer(named, newest.checkpoint_id if newest else None),
             savepoints=tuple(sorted(found for below in what.trigger_directories for found in self._savepoints(below))),
             missing=tuple(path for path in what.paths if normal(path) not in self.snapshots),
             asked=what.paths,

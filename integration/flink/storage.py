@@ -211,14 +211,13 @@ def checkpoint_number(path: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def names_newer(named: Iterable[str], newest: tuple[int, str] | None) -> bool:
-    """Whether a checkpoint that HA data names is newer than the newest (id, path) that is stored.
+def names_newer(named: Iterable[str], newest: int | None) -> bool:
+    """Whether a checkpoint that HA data names is newer than the newest that is stored, by its id.
 
     What is older does not stand in for it: older checkpoints stay behind when somebody deletes HA data
     and the next checkpoint writes it anew (faults 43 and 45).
     """
-    there = newest[0] if newest is not None else 0
-    return any((checkpoint_number(path) or 0) > there for path in named)
+    return any((checkpoint_number(path) or 0) > (newest or 0) for path in named)
 
 
 def savepoints(storage: Storage, directory: str) -> tuple[tuple[int, str], ...]:

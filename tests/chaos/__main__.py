@@ -10,16 +10,14 @@ import argparse
 import random
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
-from integration.local.errors import LocalStackError
-from reconciler.app.demo import command
 from reconciler.app.demo.rows import REPOSITORY
-from reconciler.app.demo.story import DemoFailed
-from reconciler.ports import StoreError
 from tests.chaos import plot, timeline
 from tests.chaos.ground import Ground
 from tests.chaos.run import Result, Run
+from tests.judged import verdict
 
 _LARGEST_SEED = 10**6
 
@@ -28,20 +26,9 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     options = _parser().parse_args(argv)
     directory: Path = options.dir.absolute()
-    command.quiet("kazoo")
     _say(f"chaos: seed {options.seed}, at least {options.minutes:g} minutes; everything is below {directory}")
-    try:
-        with command.interruptible():
-            line = run(directory, options.seed, options.minutes)
-    except KeyboardInterrupt:
-        _say("chaos: interrupted; nothing is left running")
-        return command.INTERRUPTED
-    except (ChaosFailed, DemoFailed, LocalStackError, StoreError, OSError) as failed:
-        again = f"make chaos MINUTES={options.minutes:g} SEED={options.seed}"
-        _say(f"chaos: FAILED — {failed}; evidence: {directory}; again: {again}")
-        return 1
-    _say(f"chaos: ok — {line}")
-    return 0
+    again = f"make chaos MINUTES={options.minutes:g} SEED={options.seed}"
+    return verdict("chaos", directory, again, partial(run, directory, options.seed, options.minutes), ChaosFailed)
 
 
 class ChaosFailed(Exception):

@@ -24,9 +24,9 @@ from reconciler.app.demo.scenario import spec
 from reconciler.app.demo.story import DemoFailed, Ready, T, poll
 from reconciler.model.status import LeaderInfo, Status
 from reconciler.ports import StoreError
-from state.client import connect
 from tests.chaos import evidence
 from tests.chaos.evidence import Evidence
+from tests.judged import user
 
 JOB = "chaos"
 WAIT_S = 180.0
@@ -76,9 +76,7 @@ class Ground:
             self.stack.up()
             self.weir = opening.enter_context(Replicas(self.stack, self.directory, cuts, self._settings))
             self.job = JobView(self.weir, JOB)
-            self.users: KazooClient = connect(self.stack.zk, session_timeout=10.0)
-            opening.callback(self.users.close)
-            opening.callback(self.users.stop)
+            self.users: KazooClient = opening.enter_context(user(self.stack.zk))
             opening.callback(self.feeder.finish)
             self.weir.start()
             self._open = opening.pop_all()

@@ -13,18 +13,17 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from kazoo.exceptions import KazooException
 from rich.console import Console
 from rich.table import Table
 
-from integration.local.errors import LocalStackError
-from reconciler.app.demo import command
 from reconciler.app.demo.rows import REPOSITORY
 from reconciler.app.demo.story import DemoFailed
 from reconciler.model.status import LeaderInfo
-from reconciler.ports import StoreError
+from tests.judged import verdict
 from tests.soak import plot
 from tests.soak.cycles import Rounds
 from tests.soak.ground import FULL, SHORT, Ground
@@ -83,19 +82,10 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code."""
     options = _parser().parse_args(argv)
     directory: Path = options.dir.absolute()
-    command.quiet("kazoo")
     print(f"soak: {options.minutes:g} minutes with {options.jobs} jobs; everything is below {directory}", flush=True)
-    try:
-        with command.interruptible():
-            line = run(directory, options.minutes, options.jobs)
-    except KeyboardInterrupt:
-        print("soak: interrupted; nothing is left running", flush=True)
-        return command.INTERRUPTED
-    except (SoakFailed, TooShort, DemoFailed, LocalStackError, StoreError, KazooException, OSError) as failed:
-        print(f"soak: FAILED — {failed}; evidence: {directory}; again: make soak MINUTES={options.minutes:g}")
-        return 1
-    print(f"soak: ok — {line}", flush=True)
-    return 0
+    again = f"make soak MINUTES={options.minutes:g}"
+    work = partial(run, directory, options.minutes, options.jobs)
+    return verdict("soak", directory, again, work, SoakFailed, TooShort, KazooException)
 
 
 class SoakFailed(Exception):

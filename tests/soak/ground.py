@@ -19,7 +19,7 @@ from integration.local.stack import LocalStack
 from reconciler.app.demo.harness import Installation
 from reconciler.app.demo.story import DemoFailed, poll
 from reconciler.model.status import LeaderInfo
-from state.client import connect
+from tests.judged import user
 from tests.soak.judge import Bound
 
 STANDIN = Path(__file__).with_name("standin.py")
@@ -76,9 +76,7 @@ class Ground:
             self.weir = opening.enter_context(
                 Installation(self.stack, self._directory, replicas=2, prefix="soak", settings=settings)
             )
-            self.users = connect(self.stack.zk, session_timeout=10.0)
-            opening.callback(self.users.close)
-            opening.callback(self.users.stop)
+            self.users = opening.enter_context(user(self.stack.zk))
             self.weir.start()
             poll("a replica leads", self.weir.leader, 120.0, tick=self.weir.check)
             self._open = opening.pop_all()
