@@ -68,11 +68,14 @@ def recently_failed(restarts: Restarts, now: float) -> frozenset[str]:
 
 
 def is_relaunch(restarts: Restarts, task: Task) -> bool:
-    """True for a task that is wanted because something failed, not because somebody asked for it."""
-    failed_at = restarts.last_failure_at
-    if failed_at is None or task.wanted_at < failed_at:
-        return False
-    return task.wanted_at <= max(failed_at, restarts.next_at) + RELAUNCH_S
+    """True for a task that is wanted because something failed, not because somebody asked for it.
+
+    Every failure that is remembered counts: a task that waits for its turn when the next one fails is
+    still a relaunch. Back-offs grow, so the latest delay bounds the earlier ones.
+    """
+    last = () if restarts.last_failure_at is None else (restarts.last_failure_at,)
+    window = restarts.delay + RELAUNCH_S
+    return any(failed_at <= task.wanted_at <= failed_at + window for failed_at in (*restarts.recent, *last))
 
 
 def _in_back_off(before: Restarts, now: float) -> bool:

@@ -78,10 +78,14 @@ def test_what_is_a_relaunch() -> None:
     def wanted(at: float) -> Task:
         return Task(Role.TASK_MANAGER, 1, 0, 7, wanted_at=at)
 
-    failed = Restarts(total=1, attempt=1, last_failure_at=100.0, next_at=130.0)
+    failed = Restarts(total=1, attempt=1, last_failure_at=100.0, next_at=130.0, recent=(100.0,), delay=30.0)
 
     assert is_relaunch(failed, wanted(100.0))
     assert is_relaunch(failed, wanted(150.0))
     assert not is_relaunch(failed, wanted(99.0))
     assert not is_relaunch(failed, wanted(500.0))
     assert not is_relaunch(Restarts(), wanted(0.0))
+    again = Restarts(total=2, attempt=2, last_failure_at=150.0, next_at=210.0, recent=(100.0, 150.0), delay=60.0)
+    assert is_relaunch(again, wanted(101.0)), "it waits for the cap while the next task fails"
+    merged = Restarts(total=2, attempt=1, last_failure_at=110.0, next_at=130.0, recent=(100.0,), delay=30.0)
+    assert is_relaunch(merged, wanted(101.0)), "the second failure fell into the back-off of the first"
