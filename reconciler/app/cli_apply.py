@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
@@ -38,6 +39,21 @@ class Document:
     def encoded(self) -> bytes:
         """What is stored: what the user wrote, without the defaults, so that later defaults apply too."""
         return json.dumps(self.values, indent=1, ensure_ascii=False).encode()
+
+    def keeping_nonces(self, before: JobSpec | None) -> Document:
+        """With the nonces of what is there, where the file leaves them out.
+
+        `weir savepoint` and `weir restart` raise them. Those requests were carried out; back to the
+        default they would be one more.
+        """
+        if before is None:
+            return self
+        values = copy.deepcopy(self.values)
+        if before.restart_nonce:
+            values.setdefault("restartNonce", before.restart_nonce)
+        if before.job.savepoint_trigger_nonce and isinstance(values.get("job"), dict):
+            values["job"].setdefault("savepointTriggerNonce", before.job.savepoint_trigger_nonce)
+        return Document(self.name, values, parse_document(self.name, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,8 @@ def apply(
     """Write the desired state of a job from a YAML or JSON file.
 
     The file is checked first; nothing is written if anything is wrong with it. What is written is
-    JSON, at ROOT/jobs/NAME, and only if nobody else has changed it meanwhile.
+    JSON, at ROOT/jobs/NAME, and only if nobody else has changed it meanwhile. The nonces that
+    `weir savepoint` and `weir restart` raised stay as they are unless the file names them.
     """
     document = read(file, name)
     with services.store() as store:
@@ -193,7 +210,8 @@ def write(store: JobStore, document: Document, planned: int | None = None) -> Ou
         said = "does not exist" if found == ABSENT else f"has version {found}"
         wanted = "to be new" if planned == ABSENT else f"at version {planned}"
         raise Problem(f'"{name}" {said}, but was planned {wanted}; nothing was written; plan again: weir plan')
-    before = _spec_of(present)
+    before = spec_of(present)
+    document = document.keeping_nonces(before)
     if present is not None and before == document.spec:
         return Outcome(name, "unchanged", present.ref.version)
     try:
@@ -210,7 +228,8 @@ def write(store: JobStore, document: Document, planned: int | None = None) -> Ou
     return Outcome(name, "changed", version, changes(before, document.spec))
 
 
-def _spec_of(present: RawSpec | None) -> JobSpec | None:
+def spec_of(present: RawSpec | None) -> JobSpec | None:
+    """What is stored, if it is valid."""
     if present is None:
         return None
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reconciler.app import render_output
-from reconciler.app.cli_apply import read
+from reconciler.app.cli_apply import read, spec_of
 from reconciler.app.cli_errors import FAILED, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS
 from reconciler.app.cli_services import Services, connected, note
@@ -70,7 +70,7 @@ def _plan(services: Services, file: str | None, name: str | None, deleted: str |
     record = stored.record if stored is not None else None
     if wanted is None and raw is None:
         raise Problem(f'there is no job "{job}" to delete; see: weir get', USAGE)
-    spec = wanted.spec if wanted is not None else None
+    spec = wanted.keeping_nonces(spec_of(raw)).spec if wanted is not None else None
     decision = _decide(job, raw, spec, record, status, services.now())
     return _document(job, raw, spec, record, decision)
 

@@ -67,6 +67,19 @@ def test_the_same_meaning_in_other_words_writes_nothing(world: World) -> None:
     assert world.store.load_job("even-ids") == before
 
 
+def test_a_file_without_nonces_asks_for_nothing_again(world: World) -> None:
+    asked = {**SPEC, "restartNonce": 2, "job": {**SPEC["job"], "savepointTriggerNonce": 3}}
+    world.put(data=asked)
+    assert world.weir("apply", "-f", world.file(SPEC)).stdout == "even-ids unchanged\n"
+    assert "Nonce" not in world.weir("plan", "-f", world.file(SPEC)).stdout
+
+    world.weir("apply", "-f", world.file({**SPEC, "job": {**SPEC["job"], "parallelism": 4}}))
+    assert json.loads(world.stored()) == {**asked, "job": {**asked["job"], "parallelism": 4}}
+
+    world.weir("apply", "-f", world.file({**SPEC, "restartNonce": 0}))
+    assert json.loads(world.stored())["restartNonce"] == 0, "what the file says counts"
+
+
 def test_an_invalid_desired_state_is_replaced(world: World) -> None:
     world.put(data=b"{oops")
 
