@@ -6,29 +6,22 @@ else of the document as its author wrote it.
 
 from __future__ import annotations
 
-import json
-import re
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import click
 
-from reconciler.app import cli_completion
+from reconciler.app import cli_completion, edit
 from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.cli_wait import STUCK, poll, targets, timeout_option, wait_for
 from reconciler.app.render_views import JobView
-from reconciler.model.events import RawSpec, StoredRecord
+from reconciler.model.events import StoredRecord
 from reconciler.model.record import Record, Snapshot, SnapshotKind
 from reconciler.model.spec import JobSpec
-from reconciler.model.spec_parse import SpecInvalid, parse_spec
 from reconciler.ports import VersionConflict
 
 ATTEMPTS = 5
-Change = Callable[[dict[str, Any], JobSpec], int | None]
-"""Changes a document; what a number became, or None when nothing needs to change."""
 
 _wait = click.option("--wait", is_flag=True, help="Wait until it is done.")
 
@@ -48,7 +41,7 @@ def savepoint(services: Services, name: str, wait: bool, timeout: float) -> None
         if job.spec is not None and job.spec.job.state != "running":
             raise Problem(f'"{name}" is suspended: it has no running job to take a savepoint of')
         before = {snapshot.path for snapshot in _manual(store, name)[1]}
-        nonce, _ = edit(store, name, _next_nonce("job", "savepointTriggerNonce"))
+        nonce, _ = write(store, name, edit.savepoint)
         click.echo(f"savepoint {nonce} of {name} asked for", err=wait)
         _tell_leader(store)
         if wait:
@@ -67,7 +60,7 @@ def suspend(services: Services, name: str, yes: bool, wait: bool, timeout: float
         job = require(store, name)
         how = f"upgradeMode is {job.spec.job.upgrade_mode}" if job.spec else "as its last valid version says"
         ask(yes, name, f"Suspend {name}? It is stopped; {how}.")
-        _, spec = edit(store, name, _state("suspended"))
+        _, spec = write(store, name, edit.suspend)
         _after(services, store, name, "suspended", spec, wait, timeout)
 
 
@@ -80,7 +73,7 @@ def resume(services: Services, name: str, wait: bool, timeout: float) -> None:
     """Start a suspended job again, from the state that it was stopped with."""
     with services.store() as store:
         require(store, name)
-        _, spec = edit(store, name, _state("running"))
+        _, spec = write(store, name, edit.resume)
         _after(services, store, name, "resumed", spec, wait, timeout)
 
 
@@ -95,7 +88,7 @@ def restart(services: Services, name: str, yes: bool, wait: bool, timeout: float
     with services.store() as store:
         require(store, name)
         ask(yes, name, f"Restart {name}? It is stopped and starts again from its newest state.")
-        nonce, spec = edit(store, name, _next_nonce("restartNonce"))
+        nonce, spec = write(store, name, edit.restart)
         _after(services, store, name, f"restart {nonce} asked for", spec, wait, timeout)
 
 
@@ -109,14 +102,7 @@ def scale(services: Services, name: str, parallelism: int, wait: bool, timeout: 
     """Change the parallelism of a job, in place where Flink can."""
     with services.store() as store:
         require(store, name)
-
-        def change(document: dict[str, Any], spec: JobSpec) -> int | None:
-            if spec.job.parallelism == parallelism:
-                return None
-            document["job"]["parallelism"] = parallelism
-            return parallelism
-
-        _, spec = edit(store, name, change)
+        _, spec = write(store, name, edit.scaled(parallelism))
         _after(services, store, name, f"scaled to parallelism {parallelism}", spec, wait, timeout)
 
 
@@ -131,74 +117,28 @@ def require(store: JobStore, name: str) -> JobView:
     return job
 
 
-def edit(store: JobStore, name: str, change: Change) -> tuple[int, JobSpec]:
+def write(store: JobStore, name: str, change: edit.Change) -> tuple[int, JobSpec]:
     """Change the document of `name` and write it if nobody else did meanwhile.
 
-    Returns what `change` said (0 when nothing was written) and the new spec. Raises Problem.
+    Returns what the changed number became (0 when nothing was written) and the new spec. Raises Problem.
     """
     for _ in range(ATTEMPTS):
         raw = store.load_job(name)
         if raw is None:
             raise Problem(f'"{name}" was deleted meanwhile', NOT_FOUND)
-        document, spec = _document(raw)
-        value = change(document, spec)
-        if value is None:
+        try:
+            after = edit.edited(name, raw.data, change)
+        except edit.CannotEdit as error:
+            raise Problem([f'"{name}": {line}' for line in error.lines]) from None
+        if not after.value:
             note(f"{name} is so already; nothing was written")
-            return 0, spec
-        data = encode_like(raw.data, document)
+            return 0, after.spec
         try:
-            changed = parse_spec(name, data)
-        except SpecInvalid as invalid:
-            raise Problem([f'"{name}": {error.sentence()}' for error in invalid.errors]) from None
-        try:
-            store.put_job(name, data, raw.ref.version)
+            store.put_job(name, after.data, raw.ref.version)
         except VersionConflict:
             continue  # somebody else edited another field: take theirs and try again
-        return value, changed
+        return after.value, after.spec
     raise Problem(f'"{name}" is being changed by others all the time, nothing was written; try again')
-
-
-def _document(raw: RawSpec) -> tuple[dict[str, Any], JobSpec]:
-    try:
-        spec = parse_spec(raw.name, raw.data)
-    except SpecInvalid as invalid:
-        first = invalid.errors[0].sentence()
-        raise Problem(f'the desired state of "{raw.name}" is not valid, correct it first: {first}') from None
-    document: dict[str, Any] = json.loads(raw.data)
-    return document, spec
-
-
-def encode_like(before: bytes, document: Mapping[str, Any]) -> bytes:
-    """JSON in the layout of what was there: on one line, or indented as deeply."""
-    found = re.search(rb"\n([ \t]+)\S", before)
-    if found is None:
-        tight = b'":"' in before or b'":{' in before
-        separators = (",", ":") if tight else (", ", ": ")
-        return json.dumps(document, ensure_ascii=False, separators=separators).encode()
-    return json.dumps(document, ensure_ascii=False, indent=found[1].decode()).encode()
-
-
-def _state(wanted: str) -> Change:
-    def change(document: dict[str, Any], spec: JobSpec) -> int | None:
-        if spec.job.state == wanted:
-            return None
-        document["job"]["state"] = wanted
-        return 1
-
-    return change
-
-
-def _next_nonce(*path: str) -> Change:
-    def change(document: dict[str, Any], spec: JobSpec) -> int | None:
-        del spec
-        place = document
-        for key in path[:-1]:
-            place = place[key]
-        value: int = place.get(path[-1], 0) + 1
-        place[path[-1]] = value
-        return value
-
-    return change
 
 
 # Asking and waiting

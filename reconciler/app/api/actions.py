@@ -6,7 +6,6 @@ document as somebody wrote it with one field changed, stored only if nobody chan
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -14,11 +13,11 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from reconciler.app import edit
 from reconciler.app.api.context import Context, Refused
 from reconciler.app.api.jobs import ABOUT_A_JOB, Name
 from reconciler.app.api.models import ActionDone, Answer, Problem
 from reconciler.app.api.tokens import COOKIE, HEADER, Tokens
-from reconciler.app.edit import CannotEdit, edited
 from reconciler.model.events import RawSpec
 from reconciler.ports import StoreError, VersionConflict
 
@@ -39,6 +38,12 @@ class Action(StrEnum):
     RESUME = "resume"
 
 
+EDITS: dict[Action, edit.Change] = {
+    Action.SAVEPOINT: edit.savepoint,
+    Action.RESTART: edit.restart,
+    Action.SUSPEND: edit.suspend,
+    Action.RESUME: edit.resume,
+}
 SAID = {
     Action.SAVEPOINT: "a savepoint is asked for",
     Action.RESTART: "a restart is asked for",
@@ -85,7 +90,7 @@ def router(context: Context, tokens: Tokens, writes: Writes, secure: bool) -> AP
         """Change the desired state of a job as the action says. Needs a token with the role operate."""
         caller = tokens.may_operate(request, name)
         context.leading()
-        version = carry_out(writes, name, lambda data: edited(data, action.value))
+        version = carry_out(writes, name, EDITS[action])
         log.info("api.acted", job=name, action=action.value, caller=caller.fingerprint, version=version)
         message = f"{name}: {SAID[action]}; version {version} of its desired state says so"
         return ActionDone(job=name, action=action.value, version=version, message=message)
@@ -116,14 +121,17 @@ def router(context: Context, tokens: Tokens, writes: Writes, secure: bool) -> AP
     return routes
 
 
-def carry_out(writes: Writes, name: str, edit: Callable[[bytes], bytes]) -> int:
+def carry_out(writes: Writes, name: str, change: edit.Change) -> int:
     """Read, edit, compare and set; the new version. Raises Refused."""
     try:
         raw = writes.load_job(name)
         if raw is None:
             raise Refused(404, f"there is no job {name}", "GET /api/v1/jobs lists them")
-        return writes.put_job(name, edit(raw.data), raw.ref.version)
-    except CannotEdit as error:
+        after = edit.edited(name, raw.data, change)
+        if not after.value:
+            raise Refused(409, f"{name} is so already; nothing was written", None)
+        return writes.put_job(name, after.data, raw.ref.version)
+    except edit.CannotEdit as error:
         raise Refused(409, f"{name}: {error}", "correct it first: weir apply -f FILE") from None
     except VersionConflict:
         raise Refused(
