@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -126,7 +127,7 @@ class DesiredView:
         touched = set()
         for name, raw in present.items():
             entry = jobs.setdefault(name, JobEntry(name))
-            parsed = fresh.get(name, entry.parsed)
+            parsed = _shared(fresh.get(name, entry.parsed), entry)
             if entry.parsed != parsed or entry.gone or entry.held:
                 touched.add(name)
                 if parsed is not None and parsed.error is not None:
@@ -183,6 +184,14 @@ class DesiredView:
         if held is None and self._control.holds(entry.name, _seen(entry)):
             return entry.held or f"the job vanished together with others; {GO_ON}"
         return held or entry.held
+
+
+def _shared(parsed: ParsedSpec | None, entry: JobEntry) -> ParsedSpec | None:
+    """What is desired is mostly what the record has already; one of the two is enough in memory."""
+    spec = entry.record.spec if entry.record is not None else None
+    if parsed is None or spec is None or parsed.spec is spec or parsed.spec != spec:
+        return parsed
+    return replace(parsed, spec=spec)
 
 
 def _seen(entry: JobEntry) -> int:

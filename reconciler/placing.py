@@ -18,6 +18,7 @@ log = structlog.get_logger("weir.placing")
 
 Placed = dict[str, list[tuple[Launch, Assignment]]]
 """By job: its assignments, each with the ACCEPT that it will be part of."""
+NOBODY: frozenset[str] = frozenset()
 
 
 class Placer:
@@ -56,7 +57,8 @@ class Placer:
         waiting = {**outcome.waiting, **{request.task_name: admitted.why for request in admitted.held}}
         capped = frozenset(request.task_name for request in admitted.held)
         for entry, _ in known:
-            entry.capped = capped.intersection(request.task_name for request in wanted[entry.name])
+            mine = capped.intersection(request.task_name for request in wanted[entry.name])
+            entry.capped = mine or NOBODY
             reasons = [waiting.get(request.task_name) for request in wanted[entry.name]]
             reason = next((reason for reason in reasons if reason is not None), None)
             # Between two offers the numbers of the last one say more than that there is none just now.

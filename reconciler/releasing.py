@@ -11,6 +11,7 @@ from reconciler.effects import Effects
 from reconciler.jobs import JobEntry, Pending
 from reconciler.model.events import Committed
 from reconciler.model.retry import Failure
+from reconciler.model.sharing import lean
 from reconciler.parts import Parts
 from reconciler.polling import Poller
 from reconciler.ports import Lease
@@ -54,7 +55,8 @@ class Releaser:
             entry.adopt(pending.record, version)
         if pending.asked is not None:
             entry.asked, entry.answered = None, pending.asked.ref
-        entry.status, entry.status_at = pending.status, self._parts.clock.now()
+        entry.status = lean(pending.status) if pending.status is not None else None
+        entry.status_at = self._parts.clock.now()
         for told in pending.events:
             log.info("job.event", job=entry.name, code=told.code, message=told.message, generation=told.generation)
             if self._parts.notify is not None:

@@ -8,7 +8,7 @@ of `reconciler.ports`: silence is `StoreUnavailable`, never "no such node" (faul
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -142,20 +142,28 @@ class Calls:
 
         `denied` stands for what ACLs keep from us; without it that is an error of the whole call.
         """
-        answers: list[Any] = []
+        return list(self.stream(what, starts, denied=denied))
+
+    def stream(self, what: str, starts: Iterable[Callable[[], Any]], *, denied: Any = None) -> Iterator[Any]:
+        """The same, one after the other: whoever takes them has a window of them in memory, not all."""
         remaining = iter(starts)
-        while window := list(islice(remaining, WINDOW)):
-            self.require(what)
-            for pending in [start() for start in window]:
+        while window := [start() for start in self._window(what, remaining)]:
+            for pending in window:
                 try:
-                    answers.append(self._result(what, pending))
+                    answer = self._result(what, pending)
                 except NoNodeError:
-                    answers.append(None)
+                    answer = None
                 except NotPermitted:
                     if denied is None:
                         raise
-                    answers.append(denied)
-        return answers
+                    answer = denied
+                yield answer
+
+    def _window(self, what: str, remaining: Iterator[Callable[[], Any]]) -> list[Callable[[], Any]]:
+        window = list(islice(remaining, WINDOW))
+        if window:
+            self.require(what)
+        return window
 
     def commit(self, what: str, transaction: Any) -> list[Any]:
         """Results of a multi. When it was refused: the first real error is raised, nothing was applied.

@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from reconciler.model.operator import OperatorRecord
 from reconciler.model.record import SCHEMA_VERSION, Record
+from reconciler.model.sharing import share_specs
 from reconciler.model.status import JobEvent, LeaderInfo, Status
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -66,7 +67,7 @@ def decode_record(data: bytes, name: str | None = None) -> Record:
         raise CodecError(f"the record cannot be read: schema version {record.schema} does not exist")
     if name is not None and record.name != name:
         raise CodecError(f'the record at "{name}" belongs to the job "{record.name}"')
-    return record
+    return share_specs(record)
 
 
 def encode_operator(record: OperatorRecord) -> bytes:

@@ -9,9 +9,9 @@ what users and the CLI ask for (`put_job`, `delete_job`) and the empty parent at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from kazoo.security import ACL
@@ -51,6 +51,7 @@ from state.written import Beside, Node, Written, after, node_of
 
 __all__ = ["ZooKeeperStore", "check_schema", "connect"]
 
+_T = TypeVar("_T")
 _log = structlog.get_logger(__name__)
 
 _ATTEMPTS = 3
@@ -115,10 +116,12 @@ class ZooKeeperStore:
         return RawSpec(name, SpecRef(found[1].czxid, found[1].version), found[0]) if found else None
 
     def load_records(self) -> Mapping[str, StoredRecord | UnreadableRecord]:
-        found = self._read_all("reading the records", self.layout.records)
+        found = self._read_all(
+            "reading the records", self.layout.records, lambda name, data, stat: read_record(name, data, stat.version)
+        )
         if found is None:
             raise StoreError(f"{self.layout.records} is missing; the tree was removed or the root is wrong")
-        return {name: read_record(name, data, stat.version) for name, (data, stat) in found.items()}
+        return found
 
     def load_record(self, name: str) -> StoredRecord | UnreadableRecord | None:
         found = self._read("reading a record", self._path(self.layout.records, name))
@@ -130,8 +133,8 @@ class ZooKeeperStore:
 
     def list_statuses(self) -> dict[str, Status]:
         """Every readable status by job."""
-        nodes = self._read_all("reading the statuses", self.layout.status) or {}
-        statuses = {name: read_status(name, data) for name, (data, _) in nodes.items()}
+        read = self._read_all("reading the statuses", self.layout.status, lambda name, data, _: read_status(name, data))
+        statuses = read or {}
         return {name: status for name, status in statuses.items() if status is not None}
 
     def load_control(self) -> Mapping[str, RawRequest]:
@@ -173,9 +176,10 @@ class ZooKeeperStore:
 
     def load_replicas(self) -> list[str]:
         """Names of the replicas that contend, in the order in which they would lead."""
-        nodes = self._read_all("reading the contenders", self.layout.election) or {}
+        read = self._read_all("reading the contenders", self.layout.election, lambda _, data, __: data)
+        nodes = read or {}
         ordered = sorted(nodes, key=lambda name: name.rpartition("-")[2])
-        return [nodes[name][0].decode(errors="replace") for name in ordered]
+        return [nodes[name].decode(errors="replace") for name in ordered]
 
     def sync(self) -> None:
         self._sync(self.layout.root)
@@ -416,13 +420,16 @@ class ZooKeeperStore:
             return None
         return sorted(names)
 
-    def _read_all(self, what: str, folder: str) -> dict[str, tuple[bytes, Any]] | None:
-        """Every child's data and stat, or None when the folder does not exist."""
+    def _read_all(self, what: str, folder: str, read: Callable[[str, bytes, Any], _T]) -> dict[str, _T] | None:
+        """What `read` makes of every child's name, data and stat, or None when the folder does not exist.
+
+        It is called as answers come, so that thousands of records are never in memory as text too.
+        """
         names = self._children(folder)
         if names is None:
             return None
-        answers = self._calls.gather(what, [partial(self._client.get_async, f"{folder}/{name}") for name in names])
-        return {name: answer for name, answer in zip(names, answers, strict=True) if answer is not None}
+        answers = self._calls.stream(what, (partial(self._client.get_async, f"{folder}/{name}") for name in names))
+        return {name: read(name, *answer) for name, answer in zip(names, answers, strict=True) if answer is not None}
 
     def _create(self, path: str, data: bytes, acl: list[ACL] | None = None) -> None:
         try:

@@ -166,9 +166,10 @@ class Monitor:
         self.instruments.reconciles.labels("acts" if effects else "waits" if waits else "settled").inc()
         # A decision that is computed again asks for the same: only what is new was decided.
         before = self._effects.get(job, frozenset())
-        self._effects[job] = frozenset(effect.key for effect in effects)
-        if decision.record is None:
-            del self._effects[job]
+        if effects and decision.record is not None:
+            self._effects[job] = frozenset(effect.key for effect in effects)
+        else:
+            self._effects.pop(job, None)
         for effect in effects:
             if effect.key in before:
                 continue

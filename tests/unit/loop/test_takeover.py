@@ -54,6 +54,19 @@ def test_f18_a_new_leader_adopts_the_tasks_of_the_old_one() -> None:
     assert world.record().lifecycle.value == "STABLE"
 
 
+def test_a_new_leader_has_a_spec_that_is_desired_and_runs_once_in_memory() -> None:
+    world = World()
+    started(world).die()
+    second = Leader(world)
+    second.let_pass(5)
+    entry = second.loop.jobs["orders"]
+    assert entry.record is not None
+    assert entry.record.generation is not None
+    assert entry.parsed is not None
+    assert entry.parsed.spec is entry.record.spec
+    assert entry.record.generation.spec is entry.record.spec
+
+
 def test_f26_a_new_leader_does_nothing_to_a_job_before_mesos_has_answered_for_it() -> None:
     world = World()
     first = started(world)
