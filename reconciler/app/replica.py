@@ -331,6 +331,7 @@ class Replica:
     def _application(self) -> FastAPI:
         """Built on the API's own thread: importing the web framework takes a moment."""
         from reconciler.app.api import application
+        from reconciler.app.api.checkpoints import CheckpointReader
         from reconciler.app.api.context import Context
 
         tls = self._config.mesos.tls_context()
@@ -348,6 +349,7 @@ class Replica:
             ),
             self._tokens,
             self._store,
+            checkpoints=CheckpointReader(tls=self._config.flink.rest.tls_context()),
             secure=(self._config.api.advertise or "").startswith("https:"),
         )
 

@@ -36,12 +36,11 @@ def build(
     tokens: Tokens,
     writes: actions.Writes,
     *,
-    checkpoints: CheckpointReader | None = None,
+    checkpoints: CheckpointReader,
     secure: bool = False,
 ) -> FastAPI:
     """The application of one replica. `secure`: cookies are for https only."""
     app = FastAPI(title="Weir", version=version("weir"), description=DESCRIPTION, docs_url=None, redoc_url=None)
-    reader = checkpoints or CheckpointReader()
 
     def may_read(request: Request) -> None:
         tokens.may_read(request)
@@ -49,11 +48,11 @@ def build(
     app.include_router(health.router(context, may_read))
     app.include_router(actions.router(context, tokens, writes, secure))
     for router in (
-        jobs.router(context, reader),
+        jobs.router(context, checkpoints),
         cluster.router(context),
         live.router(context),
         logs.router(context),
-        pages.router(context, tokens, reader),
+        pages.router(context, tokens, checkpoints),
     ):
         app.include_router(router, dependencies=[Depends(may_read)])
     app.mount("/static", StaticFiles(directory=pages.STATIC), name="static")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,10 +16,13 @@ MOST = 100
 
 
 class CheckpointReader:
-    """GET /jobs/:id/checkpoints (Flink docs, "REST API"); one client for all jobs."""
+    """GET /jobs/:id/checkpoints (Flink docs, "REST API"); one client for all jobs.
 
-    def __init__(self, rest: RestClient | None = None) -> None:
-        self._rest = rest or RestClient(connect_timeout_s=1.0, timeout_s=3.0, connections=4)
+    `tls` is that of [flink.rest]: a job may have TLS at its REST interface.
+    """
+
+    def __init__(self, rest: RestClient | None = None, *, tls: ssl.SSLContext | None = None) -> None:
+        self._rest = rest or RestClient(connect_timeout_s=1.0, timeout_s=3.0, connections=4, tls=tls)
 
     def of(self, job: JobSnapshot) -> Checkpoints:
         generation = job.record.generation if job.record is not None else None

@@ -17,7 +17,7 @@ def text() -> str:
     """The document of an application that serves nobody."""
     nobody: Any = None
     context = Context("replica", "host", Monitor(), reads=nobody, zookeeper_connected=lambda: False)
-    described = application.build(context, Tokens(None), nobody).openapi()
+    described = application.build(context, Tokens(None), nobody, checkpoints=nobody).openapi()
     return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
 
 

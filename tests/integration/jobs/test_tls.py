@@ -43,6 +43,11 @@ def test_a_job_with_tls_at_its_rest_interface_is_stable_and_makes_savepoints(mad
     trusting = ssl.create_default_context(cafile=made.authority.ca_file)
     with pytest.raises(httpx.TransportError, match="BAD_CERTIFICATE"):  # who shows none is not served
         httpx.get(f"{stable.job_manager_url}/overview", verify=trusting, trust_env=False)
+    leader = made.installation.leader()
+    assert leader is not None
+    checkpoints = httpx.get(f"{leader.api}/api/v1/jobs/over-tls/checkpoints", trust_env=False).json()
+    assert checkpoints["available"], checkpoints["why"]
+    assert "savepoint" in {each["kind"] for each in checkpoints["checkpoints"]}
     job.complete()
     job.delete()
     assert not job.tasks()
