@@ -20,11 +20,12 @@ Change = Callable[[dict[str, Any], JobSpec], int | None]
 
 
 class CannotEdit(Exception):
-    """Why the document cannot be changed like this, a line for each reason."""
+    """Why the document cannot be changed like this, a line for each reason; `hint` says what to do."""
 
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str, hint: str | None = None) -> None:
         super().__init__("; ".join(lines))
         self.lines = lines
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def edited(name: str, data: bytes, change: Change) -> Edited:
         spec = parse_spec(name, data)
     except SpecInvalid as invalid:
         first = invalid.errors[0].sentence()
-        raise CannotEdit(f"its desired state is not valid, correct it first: {first}") from None
+        raise CannotEdit(
+            f"its desired state is not valid, correct it first: {first}", hint="weir apply -f FILE"
+        ) from None
     document: dict[str, Any] = json.loads(data)
     value = change(document, spec)
     if value is None:
@@ -61,7 +64,7 @@ def scaled(parallelism: int) -> Change:
     def change(document: dict[str, Any], spec: JobSpec) -> int | None:
         if spec.job.parallelism == parallelism:
             return None
-        document["job"]["parallelism"] = parallelism
+        _job(document)["parallelism"] = parallelism
         return parallelism
 
     return change
@@ -69,33 +72,43 @@ def scaled(parallelism: int) -> Change:
 
 def _state(wanted: str) -> Change:
     def change(document: dict[str, Any], spec: JobSpec) -> int | None:
+        job = _job(document)
         if spec.job.state == wanted:
             return None
-        document["job"]["state"] = wanted
+        job["state"] = wanted
         return 1
 
     return change
 
 
-def _next_nonce(*path: str) -> Change:
-    def change(document: dict[str, Any], spec: JobSpec) -> int | None:
-        del spec
-        place = document
-        for key in path[:-1]:
-            if key not in place:
-                raise CannotEdit(f"it has no {key}, so there is nothing to ask for")
-            place = place[key]
-        value: int = place.get(path[-1], 0) + 1
-        place[path[-1]] = value
-        return value
-
-    return change
+def savepoint(document: dict[str, Any], spec: JobSpec) -> int | None:
+    """A savepoint on demand: the nonce of a suspended job would be answered long after, when it runs again."""
+    job = _job(document)
+    if spec.job.state != "running":
+        raise CannotEdit("it is suspended: it has no running job to take a savepoint of", hint="resume it first")
+    return _next(job, "savepointTriggerNonce")
 
 
-savepoint = _next_nonce("job", "savepointTriggerNonce")
-restart = _next_nonce("restartNonce")
+def restart(document: dict[str, Any], _: JobSpec) -> int | None:
+    """Another generation of the same."""
+    return _next(document, "restartNonce")
+
+
 suspend = _state("suspended")
 resume = _state("running")
+
+
+def _job(document: dict[str, Any]) -> dict[str, Any]:
+    if "job" not in document:
+        raise CannotEdit("it is a session and has no job of its own", hint="name one of its jobs")
+    job: dict[str, Any] = document["job"]
+    return job
+
+
+def _next(place: dict[str, Any], nonce: str) -> int:
+    value: int = place.get(nonce, 0) + 1
+    place[nonce] = value
+    return value
 
 
 def _encode_like(before: bytes, document: Mapping[str, Any]) -> bytes:

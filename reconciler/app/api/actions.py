@@ -132,7 +132,7 @@ def carry_out(writes: Writes, name: str, change: edit.Change) -> int:
             raise Refused(409, f"{name} is so already; nothing was written", None)
         return writes.put_job(name, after.data, raw.ref.version)
     except edit.CannotEdit as error:
-        raise Refused(409, f"{name}: {error}", "correct it first: weir apply -f FILE") from None
+        raise Refused(409, f"{name}: {error}", error.hint) from None
     except VersionConflict:
         raise Refused(
             409, f"{name}: somebody else changed its desired state just now", "look again, and repeat"

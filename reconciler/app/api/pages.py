@@ -62,7 +62,7 @@ def router(context: Context, tokens: Tokens, checkpoints: CheckpointReader) -> A
             plots={"duration": plots.duration(latest.checkpoints), "size": plots.size(latest.checkpoints)},
             snapshots=[snapshot_view(each, published.view.at) for each in known],
             generations=generations(found.record, load_events(context, name)),
-            suspended=bool(spec and spec.get("job") and spec["job"]["state"] == "suspended"),
+            suspended=bool(spec and spec["job"]["state"] == "suspended"),
         )
 
     @routes.get("/jobs/{name}/tasks/{task}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,12 @@ def act(site: Site, action: str, token: str | None = OPERATE, job: str = "orders
     given = {"Authorization": f"Bearer {token}"} if token else {}
     answer = site.http.post(f"/api/v1/jobs/{job}/actions/{action}", headers={**given, **headers})
     return answer.status_code, answer.json()
+
+
+def button(page: str, action: str) -> str:
+    """Its tag on a job's page."""
+    (tag,) = re.findall(rf'<button[^>]*data-action="{action}"[^>]*>', page)
+    return str(tag)
 
 
 def test_a_savepoint_that_is_asked_for_is_taken(leading: Site) -> None:
@@ -36,6 +43,48 @@ def test_suspending_and_resuming_go_the_whole_way(leading: Site) -> None:
     assert act(leading, "resume")[0] == 200
     leading.let_pass(25)
     assert leading.get("/api/v1/jobs/orders")["lifecycle"] == "STABLE"
+
+
+def test_a_suspended_job_has_nothing_to_take_a_savepoint_of(leading: Site) -> None:
+    assert act(leading, "suspend")[0] == 200
+    leading.let_pass(25)
+    before = leading.world.users.load_job("orders")
+
+    status, body = act(leading, "savepoint")
+    assert status == 409
+    assert body["error"] == "orders: it is suspended: it has no running job to take a savepoint of"
+    assert body["hint"]
+    assert leading.world.users.load_job("orders") == before
+    page = leading.http.get("/jobs/orders", headers={"Authorization": f"Bearer {OPERATE}"}).text
+    savepoint, resume = (button(page, name) for name in ("savepoint", "resume"))
+    assert "disabled" in savepoint
+    assert "disabled" not in resume
+    assert "no running job to take a savepoint of" in page
+
+
+def test_a_document_that_is_not_valid_is_not_edited_and_the_answer_says_what_is_wrong(leading: Site) -> None:
+    leading.world.users.put_job("orders", b'{"flinkVersion": "2.2", "job": {"type": "cobol"}}')
+
+    status, body = act(leading, "restart")
+    assert status == 409
+    assert "its desired state is not valid" in body["error"]
+    assert "job.type" in body["error"]
+    assert "weir apply" in body["hint"]
+
+
+@pytest.mark.parametrize("action", ["savepoint", "suspend", "resume"])
+def test_a_session_has_no_job_to_act_on(leading: Site, action: str) -> None:
+    leading.world.users.put_job("shared", b'{"kind": "Session", "flinkVersion": "2.2"}')
+    leading.let_pass(5)
+
+    status, body = act(leading, action, job="shared")
+    assert status == 409
+    assert "has no job of its own" in body["error"]
+    page = leading.http.get("/jobs/shared", headers={"Authorization": f"Bearer {OPERATE}"}).text
+    assert "disabled" in button(page, "savepoint")
+    assert "disabled" in button(page, "suspend")
+    assert "disabled" not in button(page, "restart")
+    assert "<dt>Program</dt>" not in page
 
 
 def test_a_restart_opens_the_next_generation(leading: Site) -> None:

@@ -52,8 +52,16 @@ def test_a_document_that_cannot_be_edited_is_refused(document: bytes) -> None:
         edited("orders", document, edit.savepoint)
 
 
-def test_a_session_has_no_job_to_take_a_savepoint_of() -> None:
+@pytest.mark.parametrize("change", [edit.savepoint, edit.suspend, edit.resume, edit.scaled(2)])
+def test_a_session_has_no_job_to_act_on(change: edit.Change) -> None:
     session = b'{"kind": "Session", "flinkVersion": "2.2"}'
 
     with pytest.raises(CannotEdit, match="has no job"):
-        edited("shared", session, edit.savepoint)
+        edited("shared", session, change)
+
+
+def test_a_suspended_job_has_nothing_to_take_a_savepoint_of() -> None:
+    suspended = edited("orders", WRITTEN, edit.suspend).data
+
+    with pytest.raises(CannotEdit, match="it is suspended: it has no running job"):
+        edited("orders", suspended, edit.savepoint)
