@@ -7,6 +7,8 @@ may lie ahead for the new one, and everything that waits for "so long after" wou
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
+from operator import is_
 from typing import Any
 
 _PLANNED = frozenset({"not_before", "next_at"})
@@ -14,19 +16,33 @@ _PLANNED = frozenset({"not_before", "next_at"})
 
 
 def not_ahead(value: Any, now: float) -> Any:
-    """`value` (a record, or a part of one) with no past time later than `now`; every float of a record is a time."""
+    """`value` (a record, or a part of one) with no past time later than `now`; every float of a record is a time.
+
+    What needs no change is returned as it is, so that a new leader does not copy every record it reads.
+    """
     if isinstance(value, float):
-        return min(value, now)
+        return value if value <= now else now
     if isinstance(value, tuple):
-        return tuple(not_ahead(item, now) for item in value)
-    if not is_dataclass(value) or isinstance(value, type):
+        items = tuple([not_ahead(item, now) for item in value])
+        return value if all(map(is_, items, value)) else items
+    names = _field_names(type(value))  # type: ignore[arg-type]  # mypy takes no class for Hashable
+    if not names:
         return value
-    old = {entry.name: getattr(value, entry.name) for entry in fields(value)}
-    past = [time for name, time in old.items() if isinstance(time, float) and name not in _PLANNED]
+    old = [(name, getattr(value, name)) for name in names]
+    past = [time for name, time in old if isinstance(time, float) and name not in _PLANNED]
     ahead = max(0.0, max(past, default=now) - now)
     changes = {}
-    for name, before in old.items():
-        after = before - ahead if name in _PLANNED else not_ahead(before, now)
-        if after != before:
+    for name, before in old:
+        if name in _PLANNED:
+            after = before - ahead if ahead else before
+        else:
+            after = not_ahead(before, now)
+        if after is not before:
             changes[name] = after
     return replace(value, **changes) if changes else value
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Fields of a dataclass; none of anything else."""
+    return tuple(entry.name for entry in fields(kind)) if is_dataclass(kind) else ()

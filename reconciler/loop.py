@@ -44,7 +44,7 @@ from reconciler.polling import Poller
 from reconciler.ports import Lease
 from reconciler.references import referenced
 from reconciler.releasing import Releaser
-from reconciler.report import running_job_managers, status_of
+from reconciler.report import job_manager_runs, status_of
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
 from reconciler.windows import Windows
@@ -68,6 +68,8 @@ class Loop:
         """True when no other replica may take over either, before a person has looked."""
         self.mistakes = 0
         self._dirty: set[str] = set()
+        self._committing: set[str] = set()
+        """Jobs that are dirty again while a commit of theirs is in flight."""
         self._unplaced: set[str] = set()
         """Jobs that had tasks to place when last looked at: no event costs a look at every job."""
         self._acted = True
@@ -209,7 +211,7 @@ class Loop:
             self._takeover.answered(entry)
             if update.uuid is not None:
                 entry.acknowledge.append(update)
-            if entry.record is not None and not running_job_managers(entry.record, entry.observation()):
+            if entry.record is not None and not job_manager_runs(entry.record, entry.tasks):
                 entry.forget_flink()
         if entry is not None:
             self._touch(entry)
@@ -331,7 +333,8 @@ class Loop:
         for name in dirty:
             entry = self.jobs.get(name)
             if entry is not None and entry.busy():
-                self._dirty.add(name)  # until its commit is known, and its launch on the way
+                # Until its commit is known, and its launch on the way; nobody looks at it meanwhile.
+                (self._committing if entry.pending is not None else self._dirty).add(name)
                 continue
             self._unplaced.discard(name)
             if entry is None:
@@ -423,6 +426,9 @@ class Loop:
         if event.fenced:
             self._stop(f"a newer leader exists: {event.error}")
             return
+        if event.job in self._committing:
+            self._committing.discard(event.job)
+            self._dirty.add(event.job)
         entry = self.jobs.get(event.job)
         pending = entry.pending if entry is not None else None
         if entry is None or pending is None or pending.token != event.token:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from reconciler.model.decision import Desired
 from reconciler.model.flink_keys import rest_scheme
-from reconciler.model.observation import Observation, TaskState
+from reconciler.model.observation import Observation, TaskObservation, TaskState
 from reconciler.model.record import Answer, Generation, Record, Role, Snapshot, Task
 from reconciler.model.status import Observed, RequestStatus, SnapshotStatus, Status, TaskCounts, TaskStatus
 
@@ -78,6 +79,19 @@ def _url(generation: Generation | None, tasks: list[Task]) -> str | None:
     if generation is None or not tasks:
         return None
     return f"{rest_scheme(generation.spec.flink_configuration)}://{tasks[0].address}:{tasks[0].ports[0]}"
+
+
+def job_manager_runs(record: Record, tasks: Mapping[str, TaskObservation]) -> bool:
+    """Whether Mesos says that a JobManager of the current generation runs."""
+    generation = record.generation
+    return generation is not None and any(
+        task.role is Role.JOB_MANAGER
+        and task.generation == generation.number
+        and task.task_id is not None
+        and (seen := tasks.get(task.task_id)) is not None
+        and seen.state is TaskState.RUNNING
+        for task in record.tasks
+    )
 
 
 def running_job_managers(record: Record, seen: Observation, upcoming: bool = False) -> list[Task]:

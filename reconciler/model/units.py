@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -35,12 +36,18 @@ def parse_duration(value: object) -> float:
         return value
     if not isinstance(value, str):
         raise ValueError('a duration is a string with a unit, such as "30s", "5m" or "1h"')
-    match = _QUANTITY.match(value)
+    return _seconds_of(value)
+
+
+@lru_cache(1024)
+def _seconds_of(text: str) -> float:
+    """Records are full of the same few durations, and a new leader reads all of them."""
+    match = _QUANTITY.match(text)
     if match is None or match[2].lower() not in _SECONDS:
-        raise ValueError(f'"{value}" is not a duration; write a number and one of ms, s, m, h, d, such as "30s"')
+        raise ValueError(f'"{text}" is not a duration; write a number and one of ms, s, m, h, d, such as "30s"')
     seconds = float(match[1]) * _SECONDS[match[2].lower()]
     if seconds > _LONGEST_SECONDS:
-        raise ValueError(f'"{value}" is longer than ten years')
+        raise ValueError(f'"{text}" is longer than ten years')
     return seconds
 
 
@@ -50,12 +57,17 @@ def parse_memory(value: object) -> int:
         return value
     if not isinstance(value, str):
         raise ValueError('a size is a string with a unit, such as "768m" or "2g"')
-    match = _QUANTITY.match(value)
+    return _mib_of(value)
+
+
+@lru_cache(1024)
+def _mib_of(text: str) -> int:
+    match = _QUANTITY.match(text)
     if match is None or match[2].lower() not in _MIB:
-        raise ValueError(f'"{value}" is not a size; write a number and one of m, g, t, such as "768m"')
+        raise ValueError(f'"{text}" is not a size; write a number and one of m, g, t, such as "768m"')
     mib = math.ceil(float(match[1]) * _MIB[match[2].lower()])
     if mib > _LARGEST_MIB:
-        raise ValueError(f'"{value}" is more than 64 TiB')
+        raise ValueError(f'"{text}" is more than 64 TiB')
     return mib
 
 
