@@ -14,7 +14,7 @@ import click
 
 from reconciler.app import config as configuration
 from reconciler.app.cli_errors import INTERRUPTED, NO_ZOOKEEPER, Problem
-from reconciler.app.cli_services import Services, check_hosts, check_root, note, require_server, why_not
+from reconciler.app.cli_services import LocalAddresses, Services, check_hosts, check_root, note, require_server, why_not
 from reconciler.app.config_flags import parse_distribution
 
 if TYPE_CHECKING:
@@ -105,10 +105,13 @@ def effective(
         if own is None and value is not None and os.environ.get(variable) == value:
             names[configuration.ENVIRONMENT[variable]] = variable
     said = path or options["master"] or options["storage"] or hosts or zk
+    local: dict[tuple[str, str], Any] = {}
     if not said and not any(os.environ.get(variable) for variable in _VARIABLES):
         local = _of_local_stack(services, distributions=not options["flink"])
-        flags.update(local)
-        names.update(dict.fromkeys(local, "the local stack"))
+    elif path is None and not options["flink"]:
+        local = _flink_of_local_stack(services)
+    flags.update(local)
+    names.update(dict.fromkeys(local, "the local stack"))
     return configuration.load_with_origins(path, flags, names=names)
 
 
@@ -123,8 +126,21 @@ def _of_local_stack(services: Services, *, distributions: bool) -> dict[tuple[st
         ("storage", "uri"): local.storage,
     }
     if distributions:
-        flags["flink", "distributions"] = {series: dict(settings) for series, settings in local.flink.items()}
+        flags["flink", "distributions"] = _distributions(local)
     return flags
+
+
+def _distributions(local: LocalAddresses) -> dict[str, dict[str, Any]]:
+    return {series: dict(settings) for series, settings in local.flink.items()}
+
+
+def _flink_of_local_stack(services: Services) -> dict[tuple[str, str], Any]:
+    """After `eval "$(weir local env)"`: the addresses are in the environment, the Flink distributions are not."""
+    local = services.find_local()
+    if local is None or services.zk != local.zk:
+        return {}
+    note(f"using Flink of the local stack of {local.state_dir}")
+    return {("flink", "distributions"): _distributions(local)}
 
 
 def stop_on_signals(process: Replica) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.app.cli_services import LocalAddresses
 from reconciler.app.config import Config, ConfigError, Mesos, load, load_with_origins
 from tests.unit.cli.conftest import World
 
@@ -51,6 +52,20 @@ def test_every_setting_is_shown_with_its_value_and_where_it_comes_from(world: Wo
     assert found["flink.distributions.2.2.java"] == ("java", "default")
     assert found["mesos.user"] == (None, "default")
     assert {name.partition(".")[0] for name in found} == set(Config.model_fields)
+
+
+def test_flink_of_the_local_stack_is_used_when_the_environment_names_its_addresses(world: World) -> None:
+    """As after `eval "$(weir local env)"`; of another ZooKeeper it says nothing."""
+    flink = {"2.2": {"home": "/opt/flink", "version": "2.2.1"}}
+    world.local = LocalAddresses(world.directory, "127.0.0.1:9", "zk://127.0.0.1:9/mesos", "file:///s", flink)
+    addresses = {"WEIR_ZK": "127.0.0.1:9", "WEIR_MASTER": world.local.master, "WEIR_STORAGE": "file:///s"}
+
+    assert shown(world, env=addresses)["flink.distributions.2.2.home"] == ("/opt/flink", "the local stack")
+    assert shown(world, env=addresses)["mesos.master"] == (world.local.master, "WEIR_MASTER")
+    assert "flink.distributions.2.2.home" not in shown(world, env={**addresses, "WEIR_ZK": "zk1:2181"})
+    own = shown(world, "--flink", "1.20=/opt/mine", env=addresses)
+    assert own["flink.distributions.1.20.home"] == ("/opt/mine", "--flink")
+    assert "flink.distributions.2.2.home" not in own
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(world: World) -> None:
