@@ -6,6 +6,7 @@ import copy
 import json
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +23,7 @@ from reconciler.diff import FieldChange, changes
 from reconciler.model.events import RawSpec
 from reconciler.model.spec import JOB_NAME_MAX, JobSpec
 from reconciler.model.spec_parse import SpecInvalid, check_job_name, parse_document, parse_spec
-from reconciler.ports import VersionConflict
+from reconciler.ports import StoreError, VersionConflict
 
 MAX_FILE_BYTES = 1 << 20
 """More than any spec may have, comments included; a device or a log must not fill the memory first."""
@@ -91,9 +92,26 @@ def _planned_version(context: click.Context, parameter: click.Parameter, value: 
     return int(value)
 
 
+def files_option(*, required: bool) -> Callable[[Any], Any]:
+    return click.option(
+        "-f",
+        "--file",
+        "files",
+        required=required,
+        multiple=True,
+        metavar="FILE",
+        help="YAML or JSON; - reads standard input. Repeatable.",
+    )
+
+
+name_option = click.option(
+    "--name", help="Name of the job, of one file.  [default: the file's name without its ending]"
+)
+
+
 @click.command()
-@click.option("-f", "--file", "file", required=True, metavar="FILE", help="YAML or JSON; - reads standard input.")
-@click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
+@files_option(required=True)
+@name_option
 @click.option(
     "--wait",
     is_flag=False,
@@ -113,51 +131,103 @@ def _planned_version(context: click.Context, parameter: click.Parameter, value: 
 @connected
 def apply(
     services: Services,
-    file: str,
+    files: tuple[str, ...],
     name: str | None,
     wait: str | None,
     check_version: int | None,
     timeout: float,
     output: str,
 ) -> None:
-    """Write the desired state of a job from a YAML or JSON file.
+    """Write the desired state of jobs from YAML or JSON files, one for each job.
 
-    The file is checked first; nothing is written if anything is wrong with it. What is written is
-    JSON, at ROOT/jobs/NAME, and only if nobody else has changed it meanwhile. The nonces that
-    `weir savepoint` and `weir restart` raised stay as they are unless the file names them.
+    All files are checked first; nothing is written if anything is wrong with one of them. They are
+    then written in the order in which they are named. What is written is JSON, at ROOT/jobs/NAME, and
+    only if nobody else has changed it meanwhile. The nonces that `weir savepoint` and `weir restart`
+    raised stay as they are unless the file names them.
+
+    With -o json: an object that says what was done; with several files, an array of them.
     """
-    document = read(file, name)
+    if check_version is not None and len(files) > 1:
+        raise Problem("--check-version is of one job; apply the files one by one for it", USAGE)
+    documents = read_all(files, name)
     with services.store() as store:
-        outcome = write(store, document, check_version)
-        if output == "table":
-            tell(outcome)
-        else:
-            render_output.write_data(outcome.as_json(), output)
+        _write_all(store, documents, check_version, output)
         if store.load_leader() is None:
             note(NOBODY_LEADS)
         if wait is not None:
-            wait_for(services, store, document.name, targets(wait, document.spec), timeout)
+            _wait_for_all(services, store, documents, wait, timeout)
+
+
+def _write_all(store: JobStore, documents: Sequence[Document], check_version: int | None, output: str) -> None:
+    """One after the other; the first that fails ends it, and what was done until then is told in any case."""
+    done: list[Outcome] = []
+    try:
+        for document in documents:
+            outcome = write(store, document, check_version)
+            done.append(outcome)
+            if output == "table":
+                tell(outcome)
+    except (Problem, StoreError):
+        rest = [each.name for each in documents[len(done) + 1 :]]
+        if rest:
+            note(f"not written after that: {', '.join(rest)}")
+        raise
+    finally:
+        found = [outcome.as_json() for outcome in done]
+        if output != "table" and (found or len(documents) > 1):
+            render_output.write_data(found if len(documents) > 1 else found[0], output)
+
+
+def _wait_for_all(
+    services: Services, store: JobStore, documents: Sequence[Document], wanted: str, timeout: float
+) -> None:
+    """For each of them, within one time; what became of the others is found out although one failed."""
+    since = services.monotonic()
+    failed: list[Problem] = []
+    for document in documents:
+        try:
+            wait_for(services, store, document.name, targets(wanted, document.spec), timeout, since)
+        except Problem as problem:
+            failed.append(problem)
+    if failed:
+        raise Problem([line for problem in failed for line in problem.lines], failed[0].code)
 
 
 @click.command()
-@click.option("-f", "--file", "files", required=True, multiple=True, metavar="FILE", help="YAML or JSON; repeatable.")
-@click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
+@files_option(required=True)
+@name_option
 def validate(files: tuple[str, ...], name: str | None) -> None:
-    """Check a file without writing anything.
+    """Check files without writing anything.
 
     What only the operator knows (its Flink versions, the size of the agents, files on them) is not
     checked here; a job that is refused for that says so in its status.
     """
-    wrong: list[str] = []
+    read_all(files, name, lambda file, document: click.echo(f"{file}: valid, as the job {document.name}"))
+
+
+def read_all(
+    files: Sequence[str], name: str | None, each_valid: Callable[[str, Document], None] = lambda _, __: None
+) -> list[Document]:
+    """All files, checked, each of another job. Raises Problem with a line for each thing that is wrong in any."""
+    if name is not None and len(files) > 1:
+        raise Problem("--name is of one job; name each file as its job instead, or take them one by one", USAGE)
+    if "-" in files and len(files) > 1:
+        raise Problem("standard input has no name beside other files; take it alone, with --name NAME", USAGE)
+    documents: dict[str, Document] = {}
+    wrong: list[Problem] = []
     for file in files:
         try:
             document = read(file, name)
+            if document.name in documents:
+                raise Problem(f'{file}: another file is of the job "{document.name}" too; name each job once', USAGE)
         except Problem as problem:
-            wrong += problem.lines
+            wrong.append(problem)
         else:
-            click.echo(f"{file}: valid, as the job {document.name}")
+            documents[document.name] = document
+            each_valid(file, document)
     if wrong:
-        raise Problem(wrong)
+        raise Problem([line for problem in wrong for line in problem.lines], wrong[0].code)
+    return list(documents.values())
 
 
 def read(file: str, name: str | None) -> Document:

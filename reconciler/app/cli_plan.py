@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from reconciler.app import render_output
-from reconciler.app.cli_apply import read, spec_of
+from reconciler.app.cli_apply import Document, files_option, name_option, read_all, spec_of
 from reconciler.app.cli_errors import FAILED, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS
-from reconciler.app.cli_services import Services, connected, note
+from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.decide import decide
 from reconciler.diff import FieldChange, changes, diff_class
 from reconciler.model.decision import Decision, Desired, EmitEvent
@@ -29,42 +29,50 @@ NOTHING, CHANGES, WRONG = 0, 1, 2
 
 
 @click.command()
-@click.option("-f", "--file", "file", metavar="FILE", help="YAML or JSON; - reads standard input.")
-@click.option("--name", help="Name of the job.  [default: the file's name without its ending]")
+@files_option(required=False)
+@name_option
 @click.option("--delete", "deleted", metavar="JOB", help="Plan the deletion of this job instead.")
 @render_output.output_option()
 @connected
 @click.pass_context
 def plan(
-    ctx: click.Context, services: Services, file: str | None, name: str | None, deleted: str | None, output: str
+    ctx: click.Context, services: Services, files: tuple[str, ...], name: str | None, deleted: str | None, output: str
 ) -> None:
     """Print what `weir apply -f FILE` would do, and why; nothing is written.
 
     The decision is that of the shipped operator on the job's record and its last status. Only the first
     step is decided: what follows depends on what Mesos and Flink answer. Exit code 0: nothing would
-    change; 1: something would; 2: it cannot be told, or the file is refused.
+    change; 1: something would; 2: it cannot be told, or a file is refused.
+
+    With -o json: an object; with several files, an array of them.
     """
     try:
-        document = _plan(services, file, name, deleted)
+        documents = _plans(services, files, name, deleted)
     except Problem as problem:
         raise Problem(problem.lines, USAGE if problem.code in (FAILED, USAGE) else problem.code) from None
     if output == "table":
-        _tell(document)
+        for document in documents:
+            _tell(document)
     else:
-        render_output.write_data(document, output)
-    ctx.exit(NOTHING if document["result"] == "nothing" else CHANGES)
+        render_output.write_data(documents if len(files) > 1 else documents[0], output)
+    ctx.exit(NOTHING if all(document["result"] == "nothing" for document in documents) else CHANGES)
 
 
-def _plan(services: Services, file: str | None, name: str | None, deleted: str | None) -> dict[str, Any]:
-    if (file is None) == (deleted is None):
-        raise Problem("name a file with -f FILE, or a job with --delete JOB", USAGE)
-    wanted = read(file, name) if file is not None else None
-    job = wanted.name if wanted is not None else str(deleted)
+def _plans(services: Services, files: tuple[str, ...], name: str | None, deleted: str | None) -> list[dict[str, Any]]:
+    if bool(files) == (deleted is not None):
+        raise Problem("name files with -f FILE, or a job with --delete JOB", USAGE)
+    wanted = read_all(files, name)
     with services.store() as store:
-        raw, status = store.load_job(job), store.load_status(job)
-        stored = store.load_record(job)
+        found = [_plan(services, store, each.name, each) for each in wanted]
+        if deleted is not None:
+            found.append(_plan(services, store, deleted, None))
         if store.load_leader() is None:
             note(NOBODY_LEADS)
+    return found
+
+
+def _plan(services: Services, store: JobStore, job: str, wanted: Document | None) -> dict[str, Any]:
+    raw, status, stored = store.load_job(job), store.load_status(job), store.load_record(job)
     if stored is not None and not isinstance(stored, StoredRecord):
         raise Problem(f'the record of "{job}" cannot be read: {stored.error}', USAGE)
     record = stored.record if stored is not None else None

@@ -46,8 +46,18 @@ def targets(wanted: str, spec: JobSpec) -> frozenset[str]:
     return frozenset({"SUSPENDED", "FINISHED"} if spec.job.state == "suspended" else {"STABLE", "FINISHED"})
 
 
-def wait_for(services: Services, store: JobStore, name: str, wanted: frozenset[str], timeout_s: float) -> None:
-    """Until the newest desired state is taken up and the job is in one of `wanted`. Raises Problem."""
+def wait_for(
+    services: Services,
+    store: JobStore,
+    name: str,
+    wanted: frozenset[str],
+    timeout_s: float,
+    since: float | None = None,
+) -> None:
+    """Until the newest desired state is taken up and the job is in one of `wanted`. Raises Problem.
+
+    `since`: when the waiting began, if it began for other jobs.
+    """
 
     def reached(job: JobView) -> bool:
         status = job.status
@@ -63,7 +73,7 @@ def wait_for(services: Services, store: JobStore, name: str, wanted: frozenset[s
             raise Problem(f'"{name}" is {status.lifecycle}: {status.why}; see: weir describe {name}')
         return False
 
-    poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)))
+    poll(services, store, name, reached, timeout_s, " or ".join(sorted(wanted)), since)
 
 
 def _rescales(store: JobStore, name: str) -> bool:
@@ -95,9 +105,10 @@ def poll(
     reached: Callable[[JobView], bool],
     timeout_s: float,
     what: str,
+    since: float | None = None,
 ) -> None:
     """Look until `reached`; what is seen is told whenever it changes. Raises Problem when time is up."""
-    deadline = services.monotonic() + timeout_s
+    deadline = (services.monotonic() if since is None else since) + timeout_s
     told = last = ""
     leaderless: float | None = None
     while True:

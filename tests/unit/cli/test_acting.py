@@ -307,6 +307,22 @@ def test_a_plan_of_a_new_job_says_so_and_writes_nothing(world: World) -> None:
     assert world.tree.jobs == {}
 
 
+def test_several_files_are_planned_together(world: World) -> None:
+    world.put()
+    world.says(job_id="ab" * 16, job_state="RUNNING")
+    record(world)
+    same, new = world.file(SPEC), world.file(SPEC, "new.json")
+
+    result = world.weir("plan", "-f", same, "-f", new)
+    documents = json.loads(world.weir("plan", "-f", new, "-f", same, "-o", "json").stdout)
+
+    assert result.exit_code == 1
+    assert "even-ids: nothing would change" in result.stdout
+    assert "new: the job would be created" in result.stdout
+    assert [(each["name"], each["result"]) for each in documents] == [("new", "create"), ("even-ids", "nothing")]
+    assert world.weir("plan", "-f", same, "-f", world.file("{", "bad.json")).exit_code == 2
+
+
 def test_a_plan_of_the_same_is_nothing(world: World) -> None:
     world.put()
     world.says(job_id="ab" * 16, job_state="RUNNING")

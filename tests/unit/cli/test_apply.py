@@ -192,3 +192,66 @@ def test_a_device_or_a_log_is_refused_before_it_fills_the_memory(world: World) -
 
     assert result.exit_code == 1
     assert result.stderr.startswith("error: /dev/zero is larger than 1024 KiB")
+
+
+def test_every_file_that_is_named_is_written_and_told(world: World) -> None:
+    one, two = world.file(SPEC, "one.json"), world.file(YAML, "two.yaml")
+
+    result = world.weir("apply", "-f", one, "-f", two)
+
+    assert (result.exit_code, result.stdout) == (0, "one created\ntwo created\n")
+    assert json.loads(world.stored("one")) == json.loads(world.stored("two")) == SPEC
+    again = json.loads(world.weir("apply", "-f", one, "-f", two, "-o", "json").stdout)
+    assert [(each["name"], each["result"]) for each in again] == [("one", "unchanged"), ("two", "unchanged")]
+
+
+def test_one_wrong_file_keeps_all_of_them_from_being_written(world: World) -> None:
+    good, bad, worse = world.file(SPEC), world.file("x: 1", "bad.yaml"), world.file("", "worse.yaml")
+
+    result = world.weir("apply", "-f", good, "-f", bad, "-f", worse)
+
+    assert result.exit_code == 1
+    assert f"error: {bad}: x: there is no field" in result.stderr
+    assert f"error: {worse}: the file is empty" in result.stderr
+    assert (world.tree.jobs, world.opened) == ({}, [])
+
+
+def test_what_is_of_one_job_is_refused_with_several_files(world: World) -> None:
+    one, two = world.file(SPEC, "one.json"), world.file(SPEC, "two.json")
+    (world.directory / "other").mkdir()
+    same = world.file(SPEC, "other/one.json")
+
+    named = world.weir("apply", "-f", one, "-f", two, "--name", "three")
+    versioned = world.weir("apply", "-f", one, "-f", two, "--check-version", "0")
+    piped = world.weir("apply", "-f", one, "-f", "-", text=YAML)
+    twice = world.weir("apply", "-f", one, "-f", same)
+
+    assert {each.exit_code for each in (named, versioned, piped, twice)} == {2}
+    assert "--name is of one job" in named.stderr
+    assert "--check-version is of one job" in versioned.stderr
+    assert "standard input has no name beside other files" in piped.stderr
+    assert 'another file is of the job "one" too' in twice.stderr
+    assert world.opened == []
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_what_was_written_before_one_failed_is_told_and_what_was_not_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    files = [argument for name in ("one", "two", "three") for argument in ("-f", world.file(SPEC, f"{name}.json"))]
+    shipped = MemoryStore.put_job
+
+    def conflict(self: MemoryStore, name: str, *args: Any, **more: Any) -> int:
+        if name == "two":
+            raise VersionConflict("version 1, not 0")
+        return shipped(self, name, *args, **more)
+
+    monkeypatch.setattr(MemoryStore, "put_job", conflict)
+    result = world.weir("apply", "-o", output, *files)
+
+    assert result.exit_code == 1
+    told = result.stdout if output == "table" else json.loads(result.stdout)
+    assert told == "one created\n" or [each["name"] for each in told] == ["one"]
+    assert "note: not written after that: three" in result.stderr
+    assert 'error: "two" was changed by somebody else' in result.stderr
+    assert set(world.tree.jobs or ()) == {"one"}

@@ -34,6 +34,25 @@ def test_it_waits_until_the_job_is_stable_and_tells_each_step_once(world: World)
     ]
 
 
+def test_every_job_that_was_applied_is_waited_for_within_one_time(world: World) -> None:
+    files = [argument for name in ("one", "two", "three") for argument in ("-f", world.file(SPEC, f"{name}.json"))]
+
+    def says(_: int) -> None:
+        world.says("one", lifecycle="BLOCKED", why="the newest state is missing")
+        world.says("two", lifecycle="CREATED", why="waiting for an offer")
+        world.says("three")
+
+    world.on_sleep = says
+    result = world.weir("apply", *files, "--wait", "--timeout", "3s")
+
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert errors[0].startswith('error: "one" is BLOCKED')
+    assert errors[1].startswith('error: "two" is not FINISHED or STABLE after 3s')
+    assert len(errors) == 2
+    assert world.sleeps < 12
+
+
 def test_the_stability_of_an_older_version_does_not_count(world: World) -> None:
     world.put()
     world.says()

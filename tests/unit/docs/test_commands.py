@@ -65,12 +65,15 @@ def shown(page: Path) -> Iterator[list[str]]:
 
 
 def refuse_unknown(words: list[str]) -> None:
-    """Raises click.UsageError for a command, an option or an argument that does not exist."""
+    """Raises click.UsageError for a command, an option or an argument that does not exist, or an option too many."""
     command: click.Command = cli
     parent: click.Context | None = None
     while True:
         context = click.Context(command, parent, info_name=command.name)
-        _, words, _ = command.make_parser(context).parse_args(list(words))
+        _, words, order = command.make_parser(context).parse_args(list(words))
+        for parameter in order:
+            if isinstance(parameter, click.Option) and not parameter.multiple and order.count(parameter) > 1:
+                raise click.UsageError(f"{parameter.opts[0]} counts once, only the last would")
         if not isinstance(command, click.Group):
             break
         if not words or _PLACEHOLDER.match(words[0]):
@@ -96,7 +99,14 @@ def test_every_weir_command_that_is_shown_exists_with_its_options(page: Path) ->
 
 @pytest.mark.parametrize(
     "line",
-    ["weir aply -f FILE", "weir get --al", "weir local frobnicate", "weir scale a 2 3", "weir local up --agent 2"],
+    [
+        "weir aply -f FILE",
+        "weir get --al",
+        "weir local frobnicate",
+        "weir scale a 2 3",
+        "weir local up --agent 2",
+        "weir savepoint a --timeout 5s --timeout 9s",
+    ],
 )
 def test_a_command_that_does_not_exist_is_noticed(tmp_path: Path, line: str) -> None:
     page = tmp_path / "page.md"
