@@ -15,7 +15,7 @@ import click
 
 from reconciler.app import render_output
 from reconciler.app.cli_errors import USAGE, Problem
-from reconciler.app.cli_jobs import NOBODY_LEADS
+from reconciler.app.cli_jobs import tell_leader
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.cli_wait import LIFECYCLES, targets, timeout_option, wait_for
 from reconciler.app.spec_file import parse_spec_file
@@ -152,8 +152,7 @@ def apply(
     documents = read_all(files, name)
     with services.store() as store:
         _write_all(store, documents, check_version, output)
-        if store.load_leader() is None:
-            note(NOBODY_LEADS)
+        tell_leader(store)
         if wait is not None:
             _wait_for_all(services, store, documents, wait, timeout)
 

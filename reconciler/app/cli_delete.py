@@ -8,7 +8,7 @@ import click
 
 from reconciler.app import cli_completion
 from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
-from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
+from reconciler.app.cli_jobs import load_view, tell_leader
 from reconciler.app.cli_services import Services, connected, note
 from reconciler.app.cli_wait import timeout_option, wait_deleted
 from reconciler.app.render_views import JobView
@@ -36,8 +36,7 @@ def delete(services: Services, name: str, yes: bool, wait: bool, timeout: float)
             _confirm(job, yes)
             store.delete_job(name)
             click.echo(f"{name} deleted: {how(job)}")
-        if store.load_leader() is None:
-            note(NOBODY_LEADS)
+        tell_leader(store)
         if wait:
             wait_deleted(services, store, name, timeout)
             click.echo(f"{name} is gone")

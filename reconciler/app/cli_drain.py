@@ -8,11 +8,12 @@ from reconciler.app import cli_completion, render_output
 from reconciler.app.cli_drained import drains, left, left_on
 from reconciler.app.cli_errors import NOT_FOUND, TIMED_OUT, Problem
 from reconciler.app.cli_request import ask_for
-from reconciler.app.cli_services import JobStore, Services, connected, note
+from reconciler.app.cli_services import JobStore, Services, Silence, connected, note
 from reconciler.app.cli_wait import duration
 from reconciler.app.render_output import ago
 from reconciler.model.control import GLOBAL
 from reconciler.model.units import format_duration
+from reconciler.ports import StoreUnavailable
 
 ANSWER_S = 30.0
 POLL_S = 1.0
@@ -64,15 +65,21 @@ def _list(services: Services, store: JobStore) -> None:
 
 
 def _wait(services: Services, store: JobStore, agent: str, timeout: float) -> None:
+    """Until the leader has seen that nothing is left there. Raises Problem."""
     deadline = services.monotonic() + timeout
+    silence, there = Silence(), "unknown tasks"
     while True:
-        mine = next((each for each in drains(store) if each.agent == agent), None)
-        if mine is None:
-            raise Problem(f"{agent} is not drained any more; drain it again: weir drain {agent}", NOT_FOUND)
-        if mine.emptied_at is not None:
-            click.echo(f"nothing is left on {agent}")
-            return
-        if services.monotonic() >= deadline:
+        try:
+            mine = next((each for each in drains(store) if each.agent == agent), None)
+            if mine is None:
+                raise Problem(f"{agent} is not drained any more; drain it again: weir drain {agent}", NOT_FOUND)
+            if mine.emptied_at is not None:
+                click.echo(f"nothing is left on {agent}")
+                return
             there = "; ".join(f"{job}: {said}" for job, said in left_on(store, agent)[:5]) or "unknown tasks"
+            silence.ended()
+        except StoreUnavailable as error:
+            silence.goes_on(error)
+        if services.monotonic() >= deadline:
             raise Problem(f"after {format_duration(timeout)} there is still on {agent}: {there}", TIMED_OUT)
         services.sleep(POLL_S)

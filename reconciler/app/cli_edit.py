@@ -11,15 +11,15 @@ import sys
 import click
 
 from reconciler.app import cli_completion, edit
-from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
-from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
+from reconciler.app.cli_errors import NO_ZOOKEEPER, NOT_FOUND, USAGE, Problem
+from reconciler.app.cli_jobs import load_view, tell_leader
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.cli_wait import STUCK, poll, targets, timeout_option, wait_for
 from reconciler.app.render_views import JobView
 from reconciler.model.events import StoredRecord
 from reconciler.model.record import Record, Snapshot, SnapshotKind
 from reconciler.model.spec import JobSpec
-from reconciler.ports import VersionConflict
+from reconciler.ports import StoreUnavailable, VersionConflict
 
 ATTEMPTS = 5
 
@@ -43,7 +43,7 @@ def savepoint(services: Services, name: str, wait: bool, timeout: float) -> None
         before = {snapshot.path for snapshot in _manual(store, name)[1]}
         nonce, _ = write(store, name, edit.savepoint)
         click.echo(f"savepoint {nonce} of {name} asked for", err=wait)
-        _tell_leader(store)
+        tell_leader(store)
         if wait:
             click.echo(_wait_savepoint(services, store, name, nonce, before, timeout))
 
@@ -137,6 +137,12 @@ def write(store: JobStore, name: str, change: edit.Change) -> tuple[int, JobSpec
             store.put_job(name, after.data, raw.ref.version)
         except VersionConflict:
             continue  # somebody else edited another field: take theirs and try again
+        except StoreUnavailable as error:
+            raise Problem(
+                f'ZooKeeper did not answer when "{name}" was written ({error}), so it may have been written; '
+                f"look before you ask again: weir events {name}",
+                NO_ZOOKEEPER,
+            ) from None
         return after.value, after.spec
     raise Problem(f'"{name}" is being changed by others all the time, nothing was written; try again')
 
@@ -160,16 +166,11 @@ def ask(yes: bool, name: str, question: str, of: str = "name") -> None:
         raise Problem(f"that is not the {of}; nothing was done", USAGE)
 
 
-def _tell_leader(store: JobStore) -> None:
-    if store.load_leader() is None:
-        note(NOBODY_LEADS)
-
-
 def _after(
     services: Services, store: JobStore, name: str, said: str, spec: JobSpec, wait: bool, timeout: float
 ) -> None:
     click.echo(f"{name} {said}")
-    _tell_leader(store)
+    tell_leader(store)
     if wait:
         wait_for(services, store, name, targets("", spec), timeout)
 

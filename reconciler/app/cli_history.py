@@ -9,12 +9,13 @@ import click
 from reconciler.app import cli_completion, render_output
 from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_jobs import load_view
-from reconciler.app.cli_services import JobStore, Services, connected
+from reconciler.app.cli_services import JobStore, Services, Silence, connected
 from reconciler.diff import changes, describe
 from reconciler.model.control import GLOBAL
 from reconciler.model.events import StoredRecord
 from reconciler.model.record import Record
 from reconciler.model.status import JobEvent
+from reconciler.ports import StoreUnavailable
 from reconciler.report import timestamp
 
 POLL_S = 0.5
@@ -46,12 +47,19 @@ def events(services: Services, name: str | None, follow: bool, last: int, output
 def _follow(services: Services, store: JobStore, name: str, found: tuple[JobEvent, ...], output: str) -> None:
     """New events are those behind the last one that was printed; one that only counts up is printed again."""
     printed: JobEvent | None = None
+    silence = Silence()
     while True:
         for event in found:
             _print(event, output)
             printed = event
         services.sleep(POLL_S)
-        history = store.load_events(name)
+        try:
+            history = store.load_events(name)
+        except StoreUnavailable as error:
+            silence.goes_on(error)
+            found = ()
+            continue
+        silence.ended()
         same = [n for n, event in enumerate(history) if printed is not None and _same(event, printed)]
         found = history if not same else history[same[-1] + 1 :]
         if same and history[same[-1]] != printed:

@@ -11,7 +11,7 @@ from reconciler.app.cli_drained import say_drained
 from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.render_views import JobView
-from reconciler.ports import StoreError
+from reconciler.ports import StoreError, StoreUnavailable
 from state.layout import check_name
 
 NOBODY_LEADS = "no replica leads, so nothing is acted on; start one: weir run"
@@ -77,6 +77,17 @@ def describe(services: Services, name: str, last: int, output: str) -> None:
         render_describe.write(facts)
     else:
         render_output.write_data(render_describe.as_json(facts), output)
+
+
+def tell_leader(store: JobStore) -> None:
+    """After a write: whether anybody acts on it. What is written stays so if that cannot be told."""
+    try:
+        leader = store.load_leader()
+    except StoreUnavailable as error:
+        note(f"it is written, but whether a replica leads is unknown, ZooKeeper does not answer: {error}")
+        return
+    if leader is None:
+        note(NOBODY_LEADS)
 
 
 def load_views(store: JobStore) -> list[JobView]:

@@ -18,7 +18,7 @@ from reconciler.app import cli_completion
 from reconciler.app.cli_edit import ask, require
 from reconciler.app.cli_errors import FAILED, TIMED_OUT, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
-from reconciler.app.cli_services import JobStore, Services, connected, note
+from reconciler.app.cli_services import JobStore, Services, Silence, connected, note
 from reconciler.app.cli_wait import duration, wait_for
 from reconciler.model.control import GLOBAL
 from reconciler.model.events import StoredRecord
@@ -208,23 +208,41 @@ def ask_for(services: Services, store: JobStore, name: str, action: str, timeout
 
 
 def _await(services: Services, store: JobStore, name: str, id_: str, timeout: float) -> tuple[bool, str]:
+    """The answer; a request that nobody answers in time is taken back. Raises Problem."""
     deadline = services.monotonic() + timeout
-    told = False
+    silence, told = Silence(), False
     while True:
-        found = _answer(store, name, id_)
-        if found is not None:
-            return found
-        if not told and store.load_leader() is None:
-            note(NOBODY_LEADS)
-            told = True
-        if services.monotonic() >= deadline:
-            store.withdraw_request(name)
-            found = _answer(store, name, id_)  # it may have been answered at the last moment
+        try:
+            found = _answer(store, name, id_)
             if found is not None:
                 return found
+            if not told and store.load_leader() is None:
+                note(NOBODY_LEADS)
+                told = True
+            silence.ended()
+        except StoreUnavailable as error:
+            silence.goes_on(error)
+        if services.monotonic() >= deadline:
             why = "no replica leads" if told else "the leader did not answer; it may wait for Mesos"
-            raise Problem(f"no answer after {format_duration(timeout)}, the request was taken back: {why}", TIMED_OUT)
+            return _take_back(store, name, id_, format_duration(timeout), why)
         services.sleep(POLL_S)
+
+
+def _take_back(store: JobStore, name: str, id_: str, waited: str, why: str) -> tuple[bool, str]:
+    """The answer, if it came at the last moment. Raises Problem."""
+    try:
+        store.withdraw_request(name)
+        found = _answer(store, name, id_)
+    except StoreUnavailable as error:
+        look = "weir events" if name == GLOBAL else f"weir events {name}"
+        raise Problem(
+            f"no answer after {waited}, and ZooKeeper does not answer ({error}): the request may still be carried "
+            f"out; look before you ask again: {look}",
+            TIMED_OUT,
+        ) from None
+    if found is None:
+        raise Problem(f"no answer after {waited}, the request was taken back: {why}", TIMED_OUT)
+    return found
 
 
 def _answer(store: JobStore, name: str, id_: str) -> tuple[bool, str] | None:

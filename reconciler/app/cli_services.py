@@ -255,6 +255,21 @@ def note(text: str) -> None:
     click.echo(f"note: {text}", err=True)
 
 
+class Silence:
+    """For what waits: that ZooKeeper does not answer is said once, until it has answered again."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def goes_on(self, error: StoreUnavailable) -> None:
+        if not self._told:
+            note(f"ZooKeeper does not answer: {error}; it is tried again")
+        self._told = True
+
+    def ended(self) -> None:
+        self._told = False
+
+
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     """A command that talks to ZooKeeper: takes --zk and --root itself too, and gets `Services` first."""
 

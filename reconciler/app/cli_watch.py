@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from reconciler.app import render_jobs, render_output, render_views
-from reconciler.app.cli_services import Services, note
+from reconciler.app.cli_services import Services, Silence
 from reconciler.app.render_views import JobView
 from reconciler.ports import StoreUnavailable
 
@@ -20,15 +20,14 @@ def watch(services: Services, load: Callable[[], Sequence[JobView]], everything:
     """Until Ctrl-C. While ZooKeeper does not answer it says so, once, and tries again."""
     printed: dict[str, dict[str, Any]] = {}
     widths: list[int] = []
-    silent = False
+    silence = Silence()
     while True:
         try:
-            jobs, silent = list(load()), False
+            jobs = list(load())
         except StoreUnavailable as error:
-            if not silent:
-                note(f"ZooKeeper does not answer: {error}; it is tried again")
-            jobs, silent = [], True
-        if not silent:
+            silence.goes_on(error)
+        else:
+            silence.ended()
             seen = {job.name: _without_time(job) for job in jobs}
             # A job that was deleted is shown once more, as it is then.
             shown = [job for job in jobs if everything or not job.deleted or job.name in printed]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +24,7 @@ from reconciler.model.record import (
 )
 from reconciler.model.spec import JobSpec
 from reconciler.model.status import JobEvent, RequestStatus
+from reconciler.ports import StoreUnavailable
 from state.codec import encode_events, encode_operator, encode_record
 from state.memory import OPERATOR
 from tests.unit.cli.conftest import SPEC, World
@@ -225,6 +227,88 @@ def test_a_request_that_nobody_answers_is_taken_back(world: World) -> None:
     assert world.tree.control == {}
 
 
+def test_a_moment_without_zookeeper_is_waited_out(world: World) -> None:
+    world.put()
+    asked = answers(world)
+    world.on_sleep = after_silence(world, 2, world.on_sleep)
+
+    result = world.weir("rollback", "even-ids", "--yes")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "even-ids: done\n"
+    assert result.stderr.count("note: ZooKeeper does not answer: load_status: not connected with ZooKeeper") == 1
+    assert len(asked) == 1
+    assert world.tree.control == {}
+
+
+def after_silence(world: World, looks: int, then: Callable[[int], None]) -> Callable[[int], None]:
+    """ZooKeeper does not answer for some looks after the first; then something happens."""
+
+    def step(number: int) -> None:
+        session = world.tree.sessions[-1]
+        session.suspend() if number == 1 else None
+        if number == 1 + looks:
+            session.resume()
+        if number > looks:
+            then(number)
+
+    return step
+
+
+@pytest.mark.parametrize(("about", "look"), [(["even-ids"], "weir events even-ids"), (["--all"], "weir events")])
+def test_a_request_that_cannot_be_taken_back_may_still_be_carried_out(
+    world: World, about: list[str], look: str
+) -> None:
+    world.put()
+    world.on_sleep = lambda _: world.tree.sessions[-1].suspend()
+
+    result = world.weir("pause", *about, "--timeout", "5s")
+
+    assert result.exit_code == 4
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: no answer after 5s, and ZooKeeper does not answer")
+    assert last.endswith(f"the request may still be carried out; look before you ask again: {look}")
+    assert len(world.tree.control) == 1
+
+
+def test_an_edit_without_an_answer_is_not_to_be_asked_for_twice_unseen(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put()
+    from state.memory import MemoryStore
+
+    shipped = MemoryStore.put_job
+
+    def lost(self: MemoryStore, *args: Any, **more: Any) -> int:
+        shipped(self, *args, **more)
+        raise StoreUnavailable("writing: the answer was lost")
+
+    monkeypatch.setattr(MemoryStore, "put_job", lost)
+    result = world.weir("restart", "even-ids", "--yes")
+
+    assert result.exit_code == 5
+    assert "it may have been written; look before you ask again: weir events even-ids" in result.stderr
+    assert "try again" not in result.stderr
+
+
+@pytest.mark.parametrize("command", [["restart", "even-ids"], ["delete", "even-ids"]])
+def test_what_is_written_is_done_although_zookeeper_is_silent_then(
+    world: World, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    world.put()
+
+    def silent(_: object) -> None:
+        raise StoreUnavailable("load_leader: no answer")
+
+    from state.memory import MemoryStore
+
+    monkeypatch.setattr(MemoryStore, "load_leader", silent)
+    result = world.weir(*command, "--yes")
+
+    assert result.exit_code == 0
+    assert "note: it is written, but whether a replica leads is unknown" in result.stderr
+
+
 def test_all_jobs_are_paused_by_one_request(world: World) -> None:
     asked = answers(world, said="everything is paused")
     assert world.weir("pause", "--all").stdout == "all jobs: everything is paused\n"
@@ -272,6 +356,25 @@ def test_events_are_printed_and_followed(world: World) -> None:
         "! TASK_LOST  gone (2 times)",
     ]
     assert "(2 times)" in result.stdout
+
+
+def test_followed_events_go_on_after_a_moment_without_zookeeper(world: World) -> None:
+    world.put()
+    first = JobEvent(time="2027-01-15T08:00:00Z", code="CREATED", message="new", generation=1)
+    second = JobEvent(time="2027-01-15T08:00:05Z", code="TASK_LOST", message="gone", generation=1)
+    world.tree.put(world.tree.events, "even-ids", encode_events((first,)))
+
+    def more(number: int) -> None:
+        world.tree.put(world.tree.events, "even-ids", encode_events((first, second)))
+        if number > 5:
+            raise KeyboardInterrupt
+
+    world.on_sleep = after_silence(world, 2, more)
+    result = world.weir("events", "even-ids", "--follow")
+
+    assert [line.split()[2] for line in result.stdout.splitlines()] == ["CREATED", "TASK_LOST"]
+    assert result.stderr.count("it is tried again") == 1
+    assert result.exit_code == 130
 
 
 def test_the_history_names_generations_specs_and_snapshots(world: World) -> None:

@@ -60,6 +60,21 @@ def test_waiting_again_does_not_ask_again(world: World) -> None:
     assert result.stdout == "nothing is left on host-1\n"
 
 
+def test_a_moment_without_zookeeper_does_not_end_the_waiting(world: World) -> None:
+    remember(world, Drain("host-1", NOW))
+
+    def step(number: int) -> None:
+        session = world.tree.sessions[-1]
+        session.suspend() if number < 3 else session.resume()
+        if number == 3:
+            remember(world, Drain("host-1", NOW, emptied_at=NOW))
+
+    world.on_sleep = step
+    result = world.weir("drain", "host-1", "--wait")
+    assert (result.exit_code, result.stdout) == (0, "nothing is left on host-1\n")
+    assert result.stderr.count("it is tried again") == 1
+
+
 def test_a_drain_that_takes_too_long_names_what_is_left_and_why(world: World) -> None:
     world.put()
     world.says(task_list=(HELD,), why="moving TaskManager 0 away from host-1, which is drained: waiting for an offer")
