@@ -60,9 +60,7 @@ def check_job_name(name: str) -> Iterable[SpecError]:
     rule = f"lower-case letters, digits and dashes, a letter or digit first and last, at most {JOB_NAME_MAX} characters"
     if re.fullmatch(JOB_NAME_PATTERN.strip("^$"), name) is None:
         better = re.sub(r"[^a-z0-9]+", "-", name.lower())[:JOB_NAME_MAX].strip("-") or "my-job"
-        yield problem(
-            "", f"{shown(name)} cannot be a job's name: {rule}", f"store it under /weir/jobs/{better} instead"
-        )
+        yield problem("", f"{shown(name)} cannot be a job's name: {rule}", f"store it under the name {better} instead")
     elif len(name) > JOB_NAME_MAX:
         yield problem("", f"the job's name has {len(name)} characters: {rule}", "store it under a shorter name")
 

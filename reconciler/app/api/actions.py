@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from reconciler.app import edit
 from reconciler.app.api.context import Context, Refused
-from reconciler.app.api.jobs import ABOUT_A_JOB, Name
+from reconciler.app.api.jobs import ABOUT_A_JOB, WritableName
 from reconciler.app.api.models import ActionDone, Answer, Problem
 from reconciler.app.api.tokens import COOKIE, HEADER, Tokens
 from reconciler.model.events import RawSpec
@@ -86,7 +86,7 @@ def router(context: Context, tokens: Tokens, writes: Writes, secure: bool) -> AP
             409: {"model": Problem, "description": "Its desired state cannot be changed like this now"},
         },
     )
-    def act(request: Request, name: Name, action: Action) -> ActionDone:
+    def act(request: Request, name: WritableName, action: Action) -> ActionDone:
         """Change the desired state of a job as the action says. Needs a token with the role operate."""
         caller = tokens.may_operate(request, name)
         context.leading()

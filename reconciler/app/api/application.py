@@ -77,10 +77,12 @@ def _errors(app: FastAPI, context: Context, tokens: Tokens) -> None:
         return Response(status_code=307, headers={"Location": f"{error.base}{path.partition('?')[0]}{query}"})
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         found = error.errors()
         where = ".".join(str(part) for part in found[0]["loc"]) if found else "request"
         message = found[0]["msg"] if found else "cannot be used"
+        if _for_people(request):
+            return pages.problem(context, 400, f"{where}: {message}", None, tokens.anonymous_read)
         return _problem(400, f"{where}: {message}", "GET /openapi.json describes every request")
 
     @app.exception_handler(HTTPException)

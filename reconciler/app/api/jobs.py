@@ -28,7 +28,10 @@ from reconciler.ports import StoreError
 from reconciler.report import timestamp
 from reconciler.view import JobSnapshot
 
-Name = Annotated[str, Path(pattern=JOB_NAME_PATTERN, max_length=JOB_NAME_MAX, description="Name of the job")]
+READ_NAME_MAX = 1000
+Name = Annotated[str, Path(max_length=READ_NAME_MAX, description="Name of the job, also one that is refused")]
+"""For reading: a job whose name is refused is listed, and its page says so."""
+WritableName = Annotated[str, Path(pattern=JOB_NAME_PATTERN, max_length=JOB_NAME_MAX, description="Name of the job")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="At most this many, the newest")]
 LEADERS: dict[int | str, dict[str, Any]] = {
     307: {"description": "Another replica leads; its API answers this"},

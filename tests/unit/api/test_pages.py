@@ -21,6 +21,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.ids: list[str] = []
+        self.links: list[str] = []
         self.text = ""
         self.problems: list[str] = []
         self.feed(html)
@@ -32,6 +33,8 @@ class Page(HTMLParser):
         given = dict(attrs)
         if given.get("id"):
             self.ids.append(given["id"] or "")
+        if tag == "a":
+            self.links.append(given["href"] or "")
         if tag == "img" and "alt" not in given:
             self.problems.append("an image without alt")
         if "style" in given or any(name.startswith("on") for name in given):
@@ -77,6 +80,27 @@ def test_what_users_write_is_text_and_never_markup(leading: Site) -> None:
         assert "<script>alert" not in html
         assert "<img src=x" not in html
         assert "<b>x" not in html
+
+
+@pytest.mark.parametrize("name", ["Bad_Name", "with space", "a?b", "$(touch x)", "a#b", '"><b>x'])
+def test_a_job_whose_name_is_refused_has_a_page_that_says_so(leading: Site, name: str) -> None:
+    leading.world.users.put_job(name, b'{"flinkVersion": "2.2", "job": {"type": "python", "uri": "file:///j.py"}}')
+    leading.let_pass(5)
+
+    (link,) = [href for href in Page(leading.text("/")).links if href.startswith("/jobs/") and href != "/jobs/orders"]
+    page = Page(leading.http.get(link, headers={"Accept": "text/html"}).text)
+    assert name in page.text
+    assert "cannot be a job's name" in page.text
+    job = leading.get(f"/api/v1{link}")
+    assert (job["name"], job["accepted"]) == (name, False)
+    assert leading.get(f"/api/v1{link}/events")["job"] == name
+
+
+def test_a_request_of_a_person_that_cannot_be_used_is_answered_with_a_page(leading: Site) -> None:
+    answer = leading.http.get("/jobs/" + "n" * 1001, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 400
+    assert "at most 1000 characters" in Page(answer.text).text
 
 
 def test_a_page_that_is_not_there_is_a_page(leading: Site) -> None:

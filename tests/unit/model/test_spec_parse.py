@@ -388,6 +388,7 @@ def test_f50_a_bad_job_name_is_refused_with_a_better_one(name: str) -> None:
     (error,) = refused.value.errors
     assert "lower-case letters" in error.message
     assert "store it under" in (error.hint or "")
+    assert "/weir" not in (error.hint or ""), "the root of the installation may be another"
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a-b-c", "a" * 63])
