@@ -61,7 +61,7 @@ def describe(context: Context, published: Published) -> Cluster:
     except StoreError as error:
         raise Refused(503, f"ZooKeeper does not answer: {error}", "try again; tasks go on running") from None
     pages = f"{context.master_scheme}://{published.master}" if published.master is not None else None
-    mesos = MesosView(connected=published.mesos, master=published.master, framework_id=framework)
+    mesos = MesosView(connected=published.mesos, master=published.master, url=pages, framework_id=framework)
     return Cluster(
         leader=leader,
         replicas=_replicas(leader, replicas),

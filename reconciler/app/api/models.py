@@ -340,6 +340,8 @@ class WaitingJob(Answer):
 class MesosView(Answer):
     connected: bool
     master: str | None
+    url: str | None
+    """Of the master's own pages."""
     framework_id: str | None
 
 

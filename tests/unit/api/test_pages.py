@@ -96,6 +96,15 @@ def test_a_job_whose_name_is_refused_has_a_page_that_says_so(leading: Site, name
     assert leading.get(f"/api/v1{link}/events")["job"] == name
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_links_to_the_master_have_the_scheme_that_it_has(leading: Site, scheme: str) -> None:
+    leading.context.master_scheme = scheme
+
+    links = [link for link in Page(leading.text("/cluster")).links if "10.0.0.1:5050" in link]
+    assert f"{scheme}://10.0.0.1:5050/" in links
+    assert all(link.startswith(f"{scheme}://10.0.0.1:5050/") for link in links)
+
+
 def test_a_request_of_a_person_that_cannot_be_used_is_answered_with_a_page(leading: Site) -> None:
     answer = leading.http.get("/jobs/" + "n" * 1001, headers={"Accept": "text/html"})
 
