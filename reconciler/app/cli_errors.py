@@ -48,6 +48,8 @@ def explain(error: BaseException) -> Problem:
         return Problem(f"ZooKeeper refused: {error}")
     if isinstance(error, OSError) and error.filename is not None:
         return Problem(f"{error.filename}: {error.strerror or error}")
+    if isinstance(error, OSError) and error.strerror is not None:
+        return Problem(f"this machine refused: {error.strerror}")
     return Problem(
         f"unexpected {type(error).__name__}: {error or 'no message'}; this is a mistake in weir, "
         "please report it with the output of the same command under WEIR_DEBUG=1"

@@ -9,7 +9,7 @@ import click
 
 from reconciler.app import render_output
 from reconciler.app.cli_apply import Document, files_option, name_option, read_all, spec_of
-from reconciler.app.cli_errors import FAILED, USAGE, Problem
+from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem, explain
 from reconciler.app.cli_jobs import NOBODY_LEADS
 from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.decide import decide
@@ -48,8 +48,9 @@ def plan(
     """
     try:
         documents = _plans(services, files, name, deleted)
-    except Problem as problem:
-        raise Problem(problem.lines, USAGE if problem.code in (FAILED, USAGE) else problem.code) from None
+    except Exception as error:  # whatever it is, exit code 1 would say that something would change
+        problem = error if isinstance(error, Problem) else explain(error)
+        raise Problem(problem.lines, NO_ZOOKEEPER if problem.code == NO_ZOOKEEPER else WRONG) from error
     if output == "table":
         for document in documents:
             _tell(document)

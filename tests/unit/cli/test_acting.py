@@ -24,7 +24,7 @@ from reconciler.model.record import (
 )
 from reconciler.model.spec import JobSpec
 from reconciler.model.status import JobEvent, RequestStatus
-from reconciler.ports import StoreUnavailable
+from reconciler.ports import StoreError, StoreUnavailable
 from state.codec import encode_events, encode_operator, encode_record
 from state.memory import OPERATOR
 from tests.unit.cli.conftest import SPEC, World
@@ -462,6 +462,30 @@ def test_a_plan_of_a_delete_and_of_a_refused_file(world: World) -> None:
     world.tree.put(world.tree.records, "even-ids", b"junk")
     assert world.weir("plan", "-f", world.file(SPEC)).exit_code == 2
     assert encode_record
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (StoreError("reading the record: ZooKeeper refuses it (NoAuthError)"), 2, "ZooKeeper refused: reading"),
+        (KeyError("oops"), 2, "unexpected KeyError: 'oops'"),
+        (StoreUnavailable("load_record: no answer"), 5, "ZooKeeper does not answer"),
+    ],
+)
+def test_a_plan_that_fails_does_not_look_like_one_that_would_change_something(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str
+) -> None:
+    from state.memory import MemoryStore
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(MemoryStore, "load_record", refuse)
+    result = world.weir("plan", "-f", world.file(SPEC))
+
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 def test_what_was_planned_is_written_only_if_nobody_was_faster(world: World) -> None:

@@ -62,6 +62,7 @@ def test_wrong_usage_is_one_line_with_a_way_on(world: World, args: list[str], co
         (StoreError("reading: ZooKeeper refuses it (NoAuthError)"), 1, "ZooKeeper refused: reading"),
         (SchemaTooNew("the tree has schema version 9"), 1, "install the newer version of weir"),
         (Problem("no way; try another"), 1, "error: no way; try another\n"),
+        (OSError(28, "No space left on device"), 1, "error: this machine refused: No space left on device\n"),
         (KeyError("oops"), 1, "unexpected KeyError: 'oops'; this is a mistake in weir"),
     ],
 )
