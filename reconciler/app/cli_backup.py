@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.app.cli_edit import can_ask
 from reconciler.app.cli_errors import USAGE, Problem
 from reconciler.app.cli_request import author
 from reconciler.app.cli_services import Services, connected, note
@@ -149,12 +150,8 @@ def _allow(present: Present, layout: Layout, checksum: str, *, force: bool, yes:
         raise Problem(f"{layout.root} has {there}; to replace all of it: --force", USAGE)
     if yes:
         return
-    if not _can_ask():
+    if not can_ask():
         raise Problem(f"replacing {layout.root} needs a yes, and nobody can be asked here; add --yes", USAGE)
     typed = click.prompt(f"{layout.root} has {there}. Type {layout.root} to replace all of it", err=True)
     if typed.strip() != layout.root:
         raise Problem(f'"{typed}" is not {layout.root}; nothing was written', USAGE)
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty()

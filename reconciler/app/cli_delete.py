@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from reconciler.app import cli_completion
-from reconciler.app.cli_errors import NOT_FOUND, USAGE, Problem
+from reconciler.app.cli_edit import ask
+from reconciler.app.cli_errors import NOT_FOUND, Problem
 from reconciler.app.cli_jobs import load_view, tell_leader
 from reconciler.app.cli_services import Services, connected, note
 from reconciler.app.cli_wait import timeout_option, wait_deleted
@@ -33,7 +32,7 @@ def delete(services: Services, name: str, yes: bool, wait: bool, timeout: float)
         if job.raw is None:
             _refuse_deleted(job, wait)
         else:
-            _confirm(job, yes)
+            ask(yes, name, f"Delete {name}? {how(job)[0].upper()}{how(job)[1:]}.")
             store.delete_job(name)
             click.echo(f"{name} deleted: {how(job)}")
         tell_leader(store)
@@ -55,11 +54,3 @@ def _refuse_deleted(job: JobView, wait: bool) -> None:
     if not wait:
         raise Problem(f'"{job.name}" is being deleted already; wait for it: weir delete {job.name} --wait', NOT_FOUND)
     note(f"{job.name} is being deleted already")
-
-
-def _confirm(job: JobView, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Problem(f'deleting "{job.name}" needs a yes, and nobody can be asked here; add --yes', USAGE)
-    click.confirm(f"Delete {job.name}? {how(job).capitalize()}.", abort=True, err=True)

@@ -150,11 +150,15 @@ def write(store: JobStore, name: str, change: edit.Change) -> tuple[int, JobSpec
 # Asking and waiting
 
 
+def can_ask() -> bool:
+    return sys.stdin.isatty()
+
+
 def ask(yes: bool, name: str, question: str, of: str = "name") -> None:
     """Destructive commands want the job's name, or --yes."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise Problem(f'this stops "{name}" and needs a yes, and nobody can be asked here; add --yes', USAGE)
     said = click.prompt(
         f"{question} Type {'its name' if of == 'name' else 'the mark'} to go on",

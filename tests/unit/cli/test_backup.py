@@ -123,7 +123,7 @@ def test_force_alone_asks_and_yes_answers(restored: World) -> None:
 def test_on_a_terminal_the_root_has_to_be_typed(
     restored: World, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
 ) -> None:
-    monkeypatch.setattr("reconciler.app.cli_backup._can_ask", lambda: True)
+    monkeypatch.setattr("reconciler.app.cli_backup.can_ask", lambda: True)
 
     result = restored.weir("restore", str(KEPT), "--force", text=typed)
 

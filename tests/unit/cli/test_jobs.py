@@ -210,6 +210,21 @@ def test_delete_asks_nobody_where_nobody_can_answer(world: World) -> None:
     assert world.store.load_job("even-ids") is not None
 
 
+@pytest.mark.parametrize(("typed", "code"), [("even-ids\n", 0), ("y\n", 2), ("\n", 2)])
+def test_delete_wants_the_name_of_the_job_to_be_typed(
+    world: World, monkeypatch: pytest.MonkeyPatch, typed: str, code: int
+) -> None:
+    monkeypatch.setattr("reconciler.app.cli_edit.can_ask", lambda: True)
+    world.put()
+
+    result = world.weir("delete", "even-ids", text=typed)
+
+    assert result.exit_code == code
+    assert "Delete even-ids? It is stopped with a savepoint, whose path is kept for 30 days." in result.stderr
+    assert (world.store.load_job("even-ids") is None) == (code == 0)
+    assert ("error: that is not the name; nothing was done" in result.stderr) == (code != 0)
+
+
 def test_a_job_that_is_gone_already_cannot_be_deleted_again(world: World) -> None:
     world.says("old", lifecycle="DELETED", why="deleted")
     world.says("leaving", lifecycle="DELETING", why="stopping")
