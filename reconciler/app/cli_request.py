@@ -19,7 +19,8 @@ from reconciler.app.cli_edit import ask, require
 from reconciler.app.cli_errors import FAILED, TIMED_OUT, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
 from reconciler.app.cli_services import JobStore, Services, Silence, connected, note
-from reconciler.app.cli_wait import duration, wait_for
+from reconciler.app.cli_wait import duration, wait_deleted, wait_for
+from reconciler.app.render_views import JobView
 from reconciler.model.control import GLOBAL
 from reconciler.model.events import StoredRecord
 from reconciler.model.units import format_duration
@@ -33,7 +34,7 @@ _answer_timeout = click.option(
 )
 _reason = click.option("--reason", default="", help="Why, for the events and the status.")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-_wait = click.option("--wait", is_flag=True, help="Wait until the job runs again.")
+_wait = click.option("--wait", is_flag=True, help="Wait until the job runs again, or is gone if it is deleted.")
 _all = click.option("--all", "everything", is_flag=True, help="All jobs.")
 
 
@@ -98,10 +99,10 @@ def fence(services: Services, name: str, generation: int, yes: bool, wait: bool,
     generations write the job's output at the same time. The declaration is recorded.
     """
     with services.store() as store:
-        load_view(store, name)
+        job = load_view(store, name)
         ask(yes, name, f"Declare generation {generation} of {name} dead? If it still runs, both will write.")
         ask_for(services, store, name, "fence", timeout, generation=generation)
-        _wait_for(services, store, name, wait)
+        _wait_for(services, store, job, wait)
 
 
 @click.command("restore-from")
@@ -125,11 +126,11 @@ def restore_from(
     if len(chosen) != 1:
         raise Problem("say one of --path PATH, --latest and --empty", USAGE)
     with services.store() as store:
-        require(store, name)
+        job = require(store, name)
         origin = path or ("no state at all" if empty else "the newest state that is there")
         ask(yes, name, f"Start {name} from {origin}? What is newer is given up.")
         ask_for(services, store, name, "restore-from", timeout, **chosen)
-        _wait_for(services, store, name, wait)
+        _wait_for(services, store, job, wait)
 
 
 @click.command()
@@ -147,12 +148,12 @@ def rollback(services: Services, name: str, generation: int | None, yes: bool, w
     `weir history NAME` shows which ones are kept.
     """
     with services.store() as store:
-        require(store, name)
+        job = require(store, name)
         what = f"the spec of generation {generation}" if generation else "its last stable spec"
         ask(yes, name, f"Take {name} back to {what}?")
         given = {} if generation is None else {"generation": generation}
         ask_for(services, store, name, "rollback", timeout, **given)
-        _wait_for(services, store, name, wait)
+        _wait_for(services, store, job, wait)
 
 
 @click.command()
@@ -167,10 +168,10 @@ def force(services: Services, name: str, yes: bool, wait: bool, timeout: float) 
     For an upgrade or a delete whose savepoint cannot be written.
     """
     with services.store() as store:
-        load_view(store, name)
+        job = load_view(store, name)
         ask(yes, name, f"End {name} without the savepoint?")
         ask_for(services, store, name, "force", timeout)
-        _wait_for(services, store, name, wait)
+        _wait_for(services, store, job, wait)
 
 
 # Asking
@@ -185,9 +186,14 @@ def _about(store: JobStore, name: str | None, everything: bool) -> str:
     return name
 
 
-def _wait_for(services: Services, store: JobStore, name: str, wait: bool) -> None:
-    if wait:
-        wait_for(services, store, name, RUNS, 300.0)
+def _wait_for(services: Services, store: JobStore, job: JobView, wait: bool) -> None:
+    if not wait:
+        return
+    if job.raw is not None:
+        wait_for(services, store, job.name, RUNS, 300.0)
+        return
+    wait_deleted(services, store, job.name, 300.0)
+    click.echo(f"{job.name} is gone")
 
 
 def ask_for(services: Services, store: JobStore, name: str, action: str, timeout: float, **args: Any) -> None:

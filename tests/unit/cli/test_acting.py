@@ -227,6 +227,24 @@ def test_a_request_that_nobody_answers_is_taken_back(world: World) -> None:
     assert world.tree.control == {}
 
 
+@pytest.mark.parametrize("command", [["force", "even-ids"], ["fence", "even-ids", "--generation", "1"]])
+def test_what_is_forced_for_a_delete_is_waited_for_until_the_job_is_gone(world: World, command: list[str]) -> None:
+    world.says(lifecycle="DELETING", why="waiting for its savepoint")
+    answers(world)
+    answer = world.on_sleep
+
+    def step(number: int) -> None:
+        answer(number)
+        if number == 3:
+            world.says(lifecycle="DELETED", why="deleted")
+
+    world.on_sleep = step
+    result = world.weir(*command, "--yes", "--wait")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "even-ids: done\neven-ids is gone\n"
+
+
 def test_a_moment_without_zookeeper_is_waited_out(world: World) -> None:
     world.put()
     asked = answers(world)
