@@ -67,7 +67,7 @@ def _list(services: Services, store: JobStore) -> None:
 def _wait(services: Services, store: JobStore, agent: str, timeout: float) -> None:
     """Until the leader has seen that nothing is left there. Raises Problem."""
     deadline = services.monotonic() + timeout
-    silence, there = Silence(), "unknown tasks"
+    silence, told, there = Silence(), "", ""
     while True:
         try:
             mine = next((each for each in drains(store) if each.agent == agent), None)
@@ -76,10 +76,15 @@ def _wait(services: Services, store: JobStore, agent: str, timeout: float) -> No
             if mine.emptied_at is not None:
                 click.echo(f"nothing is left on {agent}")
                 return
-            there = "; ".join(f"{job}: {said}" for job, said in left_on(store, agent)[:5]) or "unknown tasks"
+            there = "; ".join(f"{job}: {said}" for job, said in left_on(store, agent)[:5])
+            if there and there != told:
+                click.echo(f"still on {agent}: {there}", err=True)
+            told = there
             silence.ended()
         except StoreUnavailable as error:
             silence.goes_on(error)
         if services.monotonic() >= deadline:
-            raise Problem(f"after {format_duration(timeout)} there is still on {agent}: {there}", TIMED_OUT)
+            raise Problem(
+                f"after {format_duration(timeout)} there is still on {agent}: {there or 'unknown tasks'}", TIMED_OUT
+            )
         services.sleep(POLL_S)

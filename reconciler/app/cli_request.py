@@ -35,6 +35,13 @@ _answer_timeout = click.option(
 _reason = click.option("--reason", default="", help="Why, for the events and the status.")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 _wait = click.option("--wait", is_flag=True, help="Wait until the job runs again, or is gone if it is deleted.")
+_wait_timeout = click.option(
+    "--wait-timeout",
+    default="5m",
+    show_default=True,
+    callback=duration,
+    help="How long --wait waits after the answer, such as 90s.",
+)
 _all = click.option("--all", "everything", is_flag=True, help="All jobs.")
 
 
@@ -91,8 +98,11 @@ def confirm(services: Services, what: str, yes: bool, timeout: float) -> None:
 @_yes
 @_wait
 @_answer_timeout
+@_wait_timeout
 @connected
-def fence(services: Services, name: str, generation: int, yes: bool, wait: bool, timeout: float) -> None:
+def fence(
+    services: Services, name: str, generation: int, yes: bool, wait: bool, timeout: float, wait_timeout: float
+) -> None:
     """Declare a generation dead that Weir cannot see.
 
     Weir then starts the next one without any proof. If a JobManager of this generation still runs, two
@@ -102,7 +112,7 @@ def fence(services: Services, name: str, generation: int, yes: bool, wait: bool,
         job = load_view(store, name)
         ask(yes, name, f"Declare generation {generation} of {name} dead? If it still runs, both will write.")
         ask_for(services, store, name, "fence", timeout, generation=generation)
-        _wait_for(services, store, job, wait)
+        _wait_for(services, store, job, wait, wait_timeout)
 
 
 @click.command("restore-from")
@@ -113,9 +123,18 @@ def fence(services: Services, name: str, generation: int, yes: bool, wait: bool,
 @_yes
 @_wait
 @_answer_timeout
+@_wait_timeout
 @connected
 def restore_from(
-    services: Services, name: str, path: str | None, latest: bool, empty: bool, yes: bool, wait: bool, timeout: float
+    services: Services,
+    name: str,
+    path: str | None,
+    latest: bool,
+    empty: bool,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    wait_timeout: float,
 ) -> None:
     """Say what a job starts from; a running one is stopped for it.
 
@@ -130,7 +149,7 @@ def restore_from(
         origin = path or ("no state at all" if empty else "the newest state that is there")
         ask(yes, name, f"Start {name} from {origin}? What is newer is given up.")
         ask_for(services, store, name, "restore-from", timeout, **chosen)
-        _wait_for(services, store, job, wait)
+        _wait_for(services, store, job, wait, wait_timeout)
 
 
 @click.command()
@@ -141,8 +160,11 @@ def restore_from(
 @_yes
 @_wait
 @_answer_timeout
+@_wait_timeout
 @connected
-def rollback(services: Services, name: str, generation: int | None, yes: bool, wait: bool, timeout: float) -> None:
+def rollback(
+    services: Services, name: str, generation: int | None, yes: bool, wait: bool, timeout: float, wait_timeout: float
+) -> None:
     """Run an earlier spec of a job, until its desired state is changed.
 
     `weir history NAME` shows which ones are kept.
@@ -153,7 +175,7 @@ def rollback(services: Services, name: str, generation: int | None, yes: bool, w
         ask(yes, name, f"Take {name} back to {what}?")
         given = {} if generation is None else {"generation": generation}
         ask_for(services, store, name, "rollback", timeout, **given)
-        _wait_for(services, store, job, wait)
+        _wait_for(services, store, job, wait, wait_timeout)
 
 
 @click.command()
@@ -161,8 +183,9 @@ def rollback(services: Services, name: str, generation: int | None, yes: bool, w
 @_yes
 @_wait
 @_answer_timeout
+@_wait_timeout
 @connected
-def force(services: Services, name: str, yes: bool, wait: bool, timeout: float) -> None:
+def force(services: Services, name: str, yes: bool, wait: bool, timeout: float, wait_timeout: float) -> None:
     """End a job without the savepoint that its end waits for; its newest checkpoint is used.
 
     For an upgrade or a delete whose savepoint cannot be written.
@@ -171,7 +194,7 @@ def force(services: Services, name: str, yes: bool, wait: bool, timeout: float) 
         job = load_view(store, name)
         ask(yes, name, f"End {name} without the savepoint?")
         ask_for(services, store, name, "force", timeout)
-        _wait_for(services, store, job, wait)
+        _wait_for(services, store, job, wait, wait_timeout)
 
 
 # Asking
@@ -186,13 +209,13 @@ def _about(store: JobStore, name: str | None, everything: bool) -> str:
     return name
 
 
-def _wait_for(services: Services, store: JobStore, job: JobView, wait: bool) -> None:
+def _wait_for(services: Services, store: JobStore, job: JobView, wait: bool, timeout: float) -> None:
     if not wait:
         return
     if job.raw is not None:
-        wait_for(services, store, job.name, RUNS, 300.0)
+        wait_for(services, store, job.name, RUNS, timeout)
         return
-    wait_deleted(services, store, job.name, 300.0)
+    wait_deleted(services, store, job.name, timeout)
     click.echo(f"{job.name} is gone")
 
 

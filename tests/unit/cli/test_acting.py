@@ -245,6 +245,26 @@ def test_what_is_forced_for_a_delete_is_waited_for_until_the_job_is_gone(world: 
     assert result.stdout == "even-ids: done\neven-ids is gone\n"
 
 
+@pytest.mark.parametrize("command", [["rollback", "even-ids"], ["restore-from", "even-ids", "--latest"],
+                                     ["force", "even-ids"], ["fence", "even-ids", "--generation", "1"]])  # fmt: skip
+def test_how_long_is_waited_after_the_answer_can_be_said(world: World, command: list[str]) -> None:
+    world.put()
+    world.says(lifecycle="UPGRADING", why="stopping")
+    answers(world)
+    answer = world.on_sleep
+
+    def step(number: int) -> None:
+        answer(number)
+        world.says(lifecycle="UPGRADING", why="stopping", last_request=world.store.load_status("even-ids").last_request)
+
+    world.on_sleep = step
+    result = world.weir(*command, "--yes", "--wait", "--wait-timeout", "7s")
+
+    assert result.exit_code == 4
+    assert 'error: "even-ids" is not' in result.stderr
+    assert "after 7s: stopping" in result.stderr
+
+
 def test_a_moment_without_zookeeper_is_waited_out(world: World) -> None:
     world.put()
     asked = answers(world)

@@ -53,6 +53,26 @@ def test_waiting_ends_with_the_sentence_that_nothing_is_left(world: World) -> No
     assert result.stdout.splitlines()[-1] == "nothing is left on host-1"
 
 
+def test_what_is_left_is_told_whenever_it_changes(world: World) -> None:
+    world.put()
+    world.says(task_list=(HELD,), why="waiting for an offer")
+    remember(world, Drain("host-1", NOW))
+
+    def step(number: int) -> None:
+        if number == 3:
+            world.says(task_list=(HELD,), why="the replacement starts")
+        elif number == 6:
+            remember(world, Drain("host-1", NOW, emptied_at=NOW))
+
+    world.on_sleep = step
+    result = world.weir("drain", "host-1", "--wait")
+    assert result.stdout == "nothing is left on host-1\n"
+    assert result.stderr.splitlines() == [
+        f"still on host-1: even-ids: {HELD.id} (TASK_RUNNING), waiting for an offer",
+        f"still on host-1: even-ids: {HELD.id} (TASK_RUNNING), the replacement starts",
+    ]
+
+
 def test_waiting_again_does_not_ask_again(world: World) -> None:
     remember(world, Drain("host-1", NOW, emptied_at=NOW))
     result = world.weir("drain", "host-1", "--wait")
