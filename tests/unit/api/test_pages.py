@@ -120,6 +120,15 @@ def test_a_page_that_is_not_there_is_a_page(leading: Site) -> None:
     assert answer.headers["content-security-policy"].startswith("default-src 'self'")
 
 
+def test_the_page_of_an_error_that_passes_is_loaded_again_by_itself(site: Site) -> None:
+    answer = site.http.get("/", headers={"Accept": "text/html"})
+    assert answer.status_code == 503
+    assert "data-again" in answer.text
+    site.lead()
+    site.let_pass(5)
+    assert "data-again" not in site.http.get("/jobs/nothing", headers={"Accept": "text/html"}).text
+
+
 def test_a_job_without_checkpoints_or_a_job_manager_that_is_silent_has_a_page(leading: Site) -> None:
     leading.flink_answer = lambda _: httpx.Response(404, json={"errors": ["Checkpointing is not enabled"]})
     assert "takes no checkpoints" in Page(leading.text("/jobs/orders")).text

@@ -5,9 +5,13 @@
   const root = document.documentElement;
   const live = document.getElementById("live-state");
   const fragment = document.querySelector("[data-fragment]");
+  const again = document.querySelector("[data-again]");
   const QUIET_MS = 5000;
+  const AGAIN_MS = [1000, 30000];
   let timer = null;
   let last = 0;
+  let source = null;
+  let failures = 0;
 
   const stored = (() => { try { return localStorage.getItem("weir-theme"); } catch { return null; } })();
   if (stored) root.dataset.theme = stored;
@@ -22,13 +26,23 @@
     live.querySelector("span:last-child").textContent = text;
   }
 
+  // Ask for this page. A redirect means that another replica leads: only the browser itself can follow it there.
+  async function ask(query) {
+    const answer = await fetch(location.pathname + query, { headers: { Accept: "text/html" }, redirect: "manual" });
+    if (answer.type === "opaqueredirect") location.reload();
+    return answer;
+  }
+
   async function refresh() {
     if (!fragment) return;
     last = Date.now();
     try {
-      const answer = await fetch(location.pathname + "?part=1", { headers: { Accept: "text/html" } });
-      if (!answer.ok) return;
+      const answer = await ask("?part=1");
+      if (answer.type === "opaqueredirect") return say("off", "another replica leads, going there");
+      if (answer.status === 404) return say("off", "it is not there any more");
+      if (!answer.ok) return say("off", `no answer now (HTTP ${answer.status}), trying again`);
       const html = await answer.text();
+      if (source?.readyState === EventSource.OPEN) say("on", "live");
       const busy = fragment.contains(document.activeElement) && document.activeElement.matches("input, button");
       if (busy || String(getSelection()) !== "") return;
       const open = new Set([...fragment.querySelectorAll("details[open]")].map((each) => each.id));
@@ -37,7 +51,7 @@
       for (const each of fragment.querySelectorAll("details")) if (each.id) each.open = open.has(each.id);
       if (focused) document.getElementById(focused)?.focus();
       filter();
-    } catch { /* the next event tries again */ }
+    } catch { say("off", "connection lost, trying again"); }
   }
 
   function soon() {
@@ -58,16 +72,39 @@
   }
   document.getElementById("filter")?.addEventListener("input", filter);
 
-  if (fragment) {
+  const wait = () => Math.min(AGAIN_MS[0] * 2 ** failures++, AGAIN_MS[1]);
+
+  // The browser opens a stream again that was cut, but gives up for good when it is refused (503: nobody leads yet) or
+  // redirected to another host. Then it is opened here, and refresh() finds the leader meanwhile.
+  function connect() {
     const about = fragment.dataset.job;
-    const source = new EventSource("/api/v1/live");
-    source.addEventListener("open", () => say("on", "live"));
-    source.addEventListener("error", () => say("off", "connection lost, trying again"));
-    source.addEventListener("gone", () => { say("off", "another replica leads now"); source.close(); setTimeout(() => location.reload(), 3000); });
+    source = new EventSource("/api/v1/live");
+    source.addEventListener("open", () => { failures = 0; say("on", "live"); soon(); });
+    source.addEventListener("error", () => {
+      say("off", "connection lost, trying again");
+      if (source.readyState === EventSource.CLOSED) lost();
+    });
+    source.addEventListener("gone", () => { say("off", "this replica leads no more, looking for the leader"); source.close(); lost(); });
     source.addEventListener("job", (event) => { if (!about || JSON.parse(event.data).name === about) soon(); });
     source.addEventListener("removed", soon);
+  }
+
+  function lost() {
+    soon();
+    setTimeout(connect, wait());
+  }
+
+  if (fragment) {
+    connect();
     setInterval(() => { if (Date.now() - last >= QUIET_MS && !document.hidden) soon(); }, 1000);
   }
+
+  // The page of an error that passes by itself: it is loaded again when there is something else to see.
+  async function retry() {
+    try { if ((await ask(location.search)).ok) location.reload(); } catch { /* nobody answers yet */ }
+    setTimeout(retry, wait());
+  }
+  if (again) setTimeout(retry, wait());
 
   // Acting: with a token only. It is exchanged for a cookie that scripts cannot read.
   const dialog = document.getElementById("token-dialog");
