@@ -22,6 +22,7 @@ from reconciler.app.api.models import (
 )
 from reconciler.app.api.views import Sandboxes, detail, generations, snapshot_view, summary
 from reconciler.app.monitoring.monitor import Published
+from reconciler.model.control import GLOBAL
 from reconciler.model.spec import JOB_NAME_MAX, JOB_NAME_PATTERN
 from reconciler.model.status import JobEvent
 from reconciler.ports import StoreError
@@ -41,7 +42,8 @@ ABOUT_A_JOB: dict[int | str, dict[str, Any]] = {
     **LEADERS,
     404: {"model": Problem, "description": "There is no such job"},
 }
-EVENT_JOBS = 200
+EVENT_JOBS = 1000
+"""Histories that are read for the latest events of all jobs: those of the jobs that changed last."""
 T = TypeVar("T")
 
 
@@ -90,15 +92,31 @@ def router(context: Context, checkpoints: CheckpointReader) -> APIRouter:
 
     @routes.get("/events", responses=dict(LEADERS), operation_id="listEvents")
     def latest(limit: Limit = 100) -> Events:
-        """The latest events of all jobs, newest first."""
+        """The latest events of all jobs, newest first; `_global` are those about no job alone, such as a pause of all.
+
+        At most 1000 histories are read for it: those of the jobs that changed last.
+        """
         published = context.leading()
-        found: list[NamedEvent] = []
-        for name in sorted(published.view.jobs)[:EVENT_JOBS]:
-            found += [NamedEvent(job=name, **event.model_dump()) for event in load_events(context, name)[-limit:]]
-        found.sort(key=lambda event: event.time, reverse=True)
-        return Events(events=found[:limit])
+        found = [_named(GLOBAL, event) for event in load_events(context, GLOBAL)[-limit:]]
+        for job in sorted(published.view.jobs.values(), key=_changed, reverse=True)[:EVENT_JOBS]:
+            if len(found) >= limit and _changed(job)[0] < found[limit - 1].time:
+                break  # an event is written together with the status, so no other job has a newer one
+            found += [_named(job.name, event) for event in load_events(context, job.name)[-limit:]]
+            found.sort(key=lambda event: event.time, reverse=True)
+            del found[limit:]
+        return Events(events=sorted(found, key=lambda event: event.time, reverse=True)[:limit])
 
     return routes
+
+
+def _named(name: str, event: JobEvent) -> NamedEvent:
+    return NamedEvent(job=name, **event.model_dump())
+
+
+def _changed(job: JobSnapshot) -> tuple[str, float]:
+    """When it was last written about. A new leader writes about all: the generation's start comes second."""
+    generation = job.record.generation if job.record is not None else None
+    return job.status.time if job.status is not None else "", generation.started_at if generation is not None else 0.0
 
 
 def find(context: Context, name: str) -> tuple[Published, JobSnapshot]:

@@ -70,6 +70,10 @@ class JobSummary(Answer):
     unreconciled_seconds: float
     blocked: str | None
     """Reason code, when the job waits for a person."""
+    paused: bool
+    """Whether a person has it, or everything, paused: it is observed and nothing is done."""
+    held: bool
+    """Whether its desired state vanished in a way that is no delete, so that it goes on until that is confirmed."""
     generation: int
     flink_version: str | None
     parallelism: int | None

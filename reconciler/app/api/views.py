@@ -126,6 +126,8 @@ def _summary(job: JobSnapshot, published: Published) -> dict[str, object]:
         "reconciled": since is None,
         "unreconciled_seconds": 0.0 if since is None else round(max(now - since, 0.0), 1),
         "blocked": "RECORD_UNREADABLE" if job.quarantined is not None else record.blocked if record else None,
+        "paused": (status is not None and status.paused) or (record is not None and record.paused is not None),
+        "held": job.held is not None,
         "generation": generation.number if generation else record.next_generation - 1 if record else 0,
         "flink_version": generation.flink_version if generation else None,
         "parallelism": generation.spec.job.parallelism if generation and not generation.spec.is_session else None,

@@ -63,6 +63,63 @@ def test_events_and_history_are_the_same_story(leading: Site) -> None:
     assert leading.get("/api/v1/events?limit=3")["events"][0]["job"] == "orders"
 
 
+def test_the_latest_events_of_all_jobs_do_not_depend_on_their_names(
+    leading: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leading.apply("a-old")
+    leading.let_pass(15)
+    leading.apply("z-new")
+    leading.let_pass(5)
+    monkeypatch.setattr("reconciler.app.api.jobs.EVENT_JOBS", 1)
+
+    latest = leading.get("/api/v1/events?limit=3")["events"]
+    assert {event["job"] for event in latest} == {"z-new"}
+    assert [event["time"] for event in latest] == sorted((event["time"] for event in latest), reverse=True)
+
+
+def test_the_latest_events_are_those_of_all_histories_whatever_is_read_of_them(leading: Site) -> None:
+    for name in ("a", "z", "m"):
+        leading.apply(name)
+        leading.let_pass(7)
+    leading.apply("orders", env={"A": "b"})
+    leading.let_pass(20)
+    every = [
+        (event["time"], job["name"])
+        for job in leading.get("/api/v1/jobs")["jobs"]
+        for event in leading.get(f"/api/v1/jobs/{job['name']}/events")["events"]
+    ]
+
+    for limit in (1, 5, 12, 1000):
+        found = [event["time"] for event in leading.get(f"/api/v1/events?limit={limit}")["events"]]
+        assert found == sorted((time for time, _ in every), reverse=True)[:limit]
+
+
+def test_what_is_asked_of_all_jobs_is_among_the_latest_events_and_jobs_say_that_they_are_paused(leading: Site) -> None:
+    assert not leading.get("/api/v1/jobs/orders")["paused"]
+    leading.world.users.put_request("_global", b'{"action": "pause", "args": {"reason": "move"}, "by": "ann"}')
+    leading.let_pass(5)
+
+    assert leading.get("/api/v1/events?limit=5")["events"][0]["job"] == "_global"
+    job = leading.get("/api/v1/jobs/orders")
+    assert (job["lifecycle"], job["paused"], job["held"]) == ("STABLE", True, False)
+    for path in ("/", "/jobs/orders"):
+        assert '<span class="badge busy">paused</span>' in leading.text(path)
+    assert ">held</span>" not in leading.text("/")
+
+
+def test_a_job_whose_desired_state_vanished_is_said_to_be_held(leading: Site) -> None:
+    names = [f"j{number}" for number in range(6)]
+    for name in names:
+        leading.apply(name)
+    leading.let_pass(5)
+    for name in names[:5]:
+        leading.world.users.delete_job(name)
+    leading.let_pass(5)
+
+    assert {job["name"]: job["held"] for job in leading.get("/api/v1/jobs")["jobs"]}["j0"]
+    assert '<span class="badge bad">held</span>' in leading.text("/jobs/j0")
+
+
 def test_savepoints_are_listed_newest_first(leading: Site) -> None:
     for nonce in (1, 2):
         leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": nonce})
