@@ -30,6 +30,8 @@ from reconciler.app.render_output import STYLES, ago
 
 TEMPLATES = Path(__file__).with_name("templates")
 STATIC = Path(__file__).with_name("static")
+SNAPSHOTS = 20
+"""Savepoints that a job's page lists; the API has them all."""
 _TONES = {"green": "good", "cyan": "busy", "yellow": "busy", "red": "bad", "blue": ""}
 
 
@@ -48,6 +50,7 @@ def router(context: Context, tokens: Tokens, checkpoints: CheckpointReader) -> A
         published, found = find(context, name)
         shown = detail(found, published, sandboxes(context, published))
         latest = checkpoints.of(found)
+        measured = {each.id: each for each in latest.checkpoints}
         known = sorted(found.record.snapshots if found.record else (), key=lambda each: each.order, reverse=True)
         spec = shown.desired.spec if shown.desired is not None else None
         return _page(
@@ -60,7 +63,14 @@ def router(context: Context, tokens: Tokens, checkpoints: CheckpointReader) -> A
             job=shown,
             checkpoints=latest,
             plots={"duration": plots.duration(latest.checkpoints), "size": plots.size(latest.checkpoints)},
-            snapshots=[snapshot_view(each, published.view.at) for each in known],
+            # Only the JobManager of this generation knows, and only of its latest; the record has no sizes.
+            snapshots=[
+                (
+                    snapshot_view(each, published.view.at),
+                    measured.get(each.checkpoint_id) if each.generation == shown.generation else None,
+                )
+                for each in known[:SNAPSHOTS]
+            ],
             generations=generations(found.record, load_events(context, name)),
             suspended=bool(spec and spec["job"]["state"] == "suspended"),
         )
@@ -122,7 +132,7 @@ def environment() -> Environment:
     made = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     made.filters.update(
         tone=_tone, task_tone=_task_tone, span=span, clock=clock, short=short, pretty=pretty, amount=amount,
-        memory=memory,
+        memory=memory, seconds=plots.seconds, bytes=plots.bytes_,
     )  # fmt: skip
     made.globals["meter"] = plots.meter
     return made

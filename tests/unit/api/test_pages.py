@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.app.api import plots
 from reconciler.app.api.models import CheckpointView
-from tests.unit.api.conftest import Site
+from tests.unit.api.conftest import CHECKPOINTS, Site
 
 VOID = {"meta", "link", "input", "br", "img"}
 
@@ -132,6 +132,23 @@ def test_the_page_of_an_error_that_passes_is_loaded_again_by_itself(site: Site) 
 def test_a_job_without_checkpoints_or_a_job_manager_that_is_silent_has_a_page(leading: Site) -> None:
     leading.flink_answer = lambda _: httpx.Response(404, json={"errors": ["Checkpointing is not enabled"]})
     assert "takes no checkpoints" in Page(leading.text("/jobs/orders")).text
+
+
+def test_a_savepoint_has_its_size_and_duration_while_its_job_manager_knows_them(leading: Site) -> None:
+    leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": 1})
+    leading.let_pass(15)
+    number = leading.get("/api/v1/jobs/orders/snapshots")["newest"]["checkpointId"]
+    told = {**CHECKPOINTS["history"][0], "id": number, "end_to_end_duration": 1234, "state_size": 5 << 20}
+    leading.flink_answer = lambda _: httpx.Response(200, json={"history": [told]})
+    page = leading.text("/jobs/orders?part=1")
+    assert '<td data-label="Took" class="num">1.2 s</td><td data-label="Size" class="num">5.0 MiB</td>' in page
+
+    leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": 1}, env={"A": "b"})
+    leading.let_pass(25)
+    assert leading.get("/api/v1/jobs/orders")["generation"] == 2
+    page = leading.text("/jobs/orders?part=1")
+    assert '<td data-label="Size" class="num">5.0 MiB</td>' not in page, "that was another JobManager's"
+    assert '<td data-label="Size" class="num">not known</td>' in page
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100])
