@@ -51,6 +51,16 @@ def names(query: str) -> set[str]:
     return set(NAME.findall(re.sub(r"\b(?:by|without) \([^)]*\)|\{[^}]*\}", "", query)))
 
 
+def test_prometheus_has_a_token_wherever_it_asks_weir_once_the_lines_for_it_are_taken_in() -> None:
+    text = (DEPLOY / "prometheus" / "prometheus.yaml").read_text()
+    weir, flink = yaml.safe_load(text.replace("# authorization:", "authorization:"))["scrape_configs"]
+    discovered = flink["http_sd_configs"]
+
+    assert all("credentials_file" in each["authorization"] for each in (weir, *discovered))
+    replicas = weir["static_configs"][0]["targets"]
+    assert [each["url"] for each in discovered] == [f"http://{name}/api/v1/prometheus/targets" for name in replicas]
+
+
 def test_every_series_of_weir_that_is_asked_for_is_exposed(leading: Site) -> None:
     leading.apply(job={"type": "python", "uri": "file:///srv/job.py", "savepointTriggerNonce": 1})
     leading.world.users.put_job("broken", b"{")
