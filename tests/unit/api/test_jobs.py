@@ -118,6 +118,7 @@ def test_a_job_whose_desired_state_vanished_is_said_to_be_held(leading: Site) ->
 
     assert {job["name"]: job["held"] for job in leading.get("/api/v1/jobs")["jobs"]}["j0"]
     assert '<span class="badge bad">held</span>' in leading.text("/jobs/j0")
+    assert "<dt>Need a person</dt><dd>5</dd>" in leading.text("/")
 
 
 def test_savepoints_are_listed_newest_first(leading: Site) -> None:
