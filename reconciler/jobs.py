@@ -115,6 +115,8 @@ class JobEntry:
     status_at: float = float("-inf")
     polling: set[int] = field(default_factory=set)
     """Generations whose JobManager is being asked."""
+    idle: bool = False
+    """The last look at it found nothing to do: nothing to write, and no effect, which would be repeated."""
     unclear: int = 0
     """Writes in a row of which nobody knew whether they were applied."""
 
@@ -320,6 +322,14 @@ class JobEntry:
         if record.lifecycle is Lifecycle.STABLE and record.generation is not None:
             return record.generation.spec == record.spec
         return True
+
+    def rests(self) -> bool:
+        """True when the next look would find nothing to do either, unless an event or a timer causes one.
+
+        While agents are drained jobs take turns in moving, and what makes room is an event about another job.
+        """
+        calm = self.idle and not (self.stale or self.unanswered or self.draining or self.has_unplaced())
+        return calm and self.pending is None and self.settled()
 
 
 def wants(entry: JobEntry, now: float) -> bool:

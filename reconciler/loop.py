@@ -33,7 +33,7 @@ from reconciler.effects import Effects
 from reconciler.jobs import JobEntry, Launch, Pending, same_status, unplaced, wants
 from reconciler.model import events as ev
 from reconciler.model import ids
-from reconciler.model.decision import Decision, FindRestorePoint
+from reconciler.model.decision import Decision, FindRestorePoint, WakeAt
 from reconciler.model.operator import Drain
 from reconciler.model.resources import Assignment, Offer
 from reconciler.moves import Moves
@@ -45,6 +45,7 @@ from reconciler.ports import Lease
 from reconciler.references import referenced
 from reconciler.releasing import Releaser
 from reconciler.report import job_manager_runs, status_of
+from reconciler.slices import Slices
 from reconciler.takeover import TakeOver
 from reconciler.timers import Timers
 from reconciler.windows import Windows
@@ -67,7 +68,7 @@ class Loop:
         self.halted = False
         """True when no other replica may take over either, before a person has looked."""
         self.mistakes = 0
-        self._dirty: set[str] = set()
+        self._dirty = Slices(RESYNC_S)
         self._committing: set[str] = set()
         """Jobs that are dirty again while a commit of theirs is in flight."""
         self._unplaced: set[str] = set()
@@ -166,7 +167,7 @@ class Loop:
         now = self._now()
         self._offers.add(event.offers, now)
         self._windows.offered(event.offers, now)
-        self._dirty.update(entry.name for entry in self._wanting(now))
+        self._dirty.mark({entry.name for entry in self._wanting(now)})
 
     def _on_inverse_offers(self, event: ev.InverseOffersReceived) -> None:
         if self._takeover.acting:  # else nobody knows yet what is there; Mesos asks again
@@ -179,7 +180,7 @@ class Loop:
         if found != self._control.windows:
             log.info("maintenance.windows", agents=[each.agent for each in found])
             self._control.windows = found
-            self._dirty |= self._control.apply(self.jobs)
+            self._dirty.mark(self._control.apply(self.jobs))
         due = self._windows.next_at(now)
         if due is not None:
             self._timers.set_earlier("windows", due)
@@ -189,7 +190,7 @@ class Loop:
         if event.tree is not None:
             changed = None if event.tree.whole else touched
             touched |= self._control.take(event.control, self.jobs) | self._control.apply(self.jobs, changed)
-        self._dirty |= touched
+        self._dirty.mark(touched)
         self._go_on()
 
     def _on_operator_committed(self, event: ev.OperatorCommitted) -> None:
@@ -197,7 +198,7 @@ class Loop:
             self._stop(f"a newer leader exists: {event.error}")
         elif not self._control.committed(event, self._now()):
             self._read_desired()
-        self._dirty |= self._control.apply(self.jobs)
+        self._dirty.mark(self._control.apply(self.jobs))
 
     def _on_update(self, update: ev.TaskUpdate) -> None:
         name = ids.parse_task_id(update.task_id)
@@ -273,7 +274,8 @@ class Loop:
         if not takeover.acting and takeover.registered and takeover.records_loaded and self._desired.loaded:
             takeover.begin(self.jobs, self._now())
             self._cap.loaded((entry.record for entry in self.jobs.values()), self._now())
-            self._dirty.update(self.jobs)
+            # Where something is going on comes first.
+            self._dirty.mark(sorted(self.jobs, key=lambda name: self.jobs[name].settled()))
 
     def _on_timer(self, key: str) -> None:
         now = self._now()
@@ -290,9 +292,9 @@ class Loop:
         elif kind == "resync":
             self._timers.set("resync", now + RESYNC_S)
             self._read_desired()
-            self._dirty.update(self.jobs)
             for each in self.jobs.values():  # a person may have put the newer record back
                 each.stale = each.stale or each.newer_task is not None
+            self._dirty.resync(self.jobs)
         elif kind == "takeover":
             self._takeover.start()
         elif kind == "ask":
@@ -311,7 +313,7 @@ class Loop:
         if may_act and not self._acted:
             log.info("lease.regained")
             self._takeover.ask_about_all(self.jobs)  # launches that were not released are not running
-            self._dirty.update(self.jobs)
+            self._dirty.mark(self.jobs)
             self._read_desired()
         elif not may_act and self._acted:
             log.warning("lease.suspended")
@@ -329,8 +331,7 @@ class Loop:
         if again is not None:
             self._timers.set_earlier("control", again)
         decided: list[tuple[JobEntry, Decision]] = []
-        dirty, self._dirty = sorted(self._dirty), set()
-        for name in dirty:
+        for name in self._dirty.take():
             entry = self.jobs.get(name)
             if entry is not None and entry.busy():
                 # Until its commit is known, and its launch on the way; nobody looks at it meanwhile.
@@ -360,11 +361,13 @@ class Loop:
                 self._launcher.abandon(entry.name, [launch for launch, _ in mine])
                 self._on_mistake(entry, error, now)
         self._settle_offers(now)
+        if self._dirty.more:
+            self._timers.set("slice", now)  # after the events that wait
 
     def _touch(self, entry: JobEntry) -> None:
         """It has changed, and so has what its session or its jobs see of it."""
         self._dirty.add(entry.name)
-        self._dirty |= sessions.related(entry, self.jobs)
+        self._dirty.mark(sessions.related(entry, self.jobs))
 
     def _decide(self, entry: JobEntry, now: float) -> Decision:
         sessions.look(entry, self.jobs)
@@ -397,6 +400,7 @@ class Loop:
             else:
                 self._committer.forget(entry)
             return
+        entry.idle = False
         why = decision.why if decision.moving or not entry.waiting else f"waiting for an offer: {entry.waiting}"
         status = status_of(entry.desired(), decision.record, entry.observation(), why, now, self._lease.fence.epoch)
         if placed or decision.record != entry.record or decision.answered:
@@ -404,6 +408,7 @@ class Loop:
             self._committer.commit(entry, decision, placed, status, now)
             return
         acknowledge = take_settled(entry, entry.record)
+        entry.idle = all(isinstance(effect, WakeAt) for effect in decision.effects)
         self._release(entry, Pending(0, entry.record, decision.effects, acknowledge, (), status))
         if same_status(entry.status, status):
             return
@@ -440,7 +445,7 @@ class Loop:
             self._release(entry, pending)
             return
         self._releaser.unclear(entry, pending, event)
-        self._dirty |= sessions.related(entry, self.jobs)
+        self._dirty.mark(sessions.related(entry, self.jobs))
         if pending.asked is not None:
             entry.asked = None
             self._read_desired()

@@ -77,6 +77,10 @@ class Fleet(Leader):
         self.loop.handle(event)
         self.drain()
 
+    def next_slice_is_due(self) -> bool:
+        """True while there are jobs that the loop has put off until it has taken another event."""
+        return self.loop._dirty.more
+
     def pass_time(self, seconds: float) -> None:
         self.world.now += seconds
         self.world.mesos.advance(self.world.now)

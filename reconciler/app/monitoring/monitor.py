@@ -25,8 +25,9 @@ from reconciler.view import LeaderView
 log = structlog.get_logger("weir.monitor")
 
 VIEW_EVERY_S = 0.5
-SHARE = 20
-"""A view may cost one part in this many of the loop's time, however many jobs there are."""
+SHARE = 100
+"""A view may cost one part in this many of the loop's time, however many jobs there are: of 1,000 there is one every
+`VIEW_EVERY_S`, of 10,000, at 50 ms each, one every 5 s."""
 TICK_FRESH_S = 15.0
 OFFERS_KEPT = 2000
 DECLINED_KEPT = 50

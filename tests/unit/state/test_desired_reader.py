@@ -20,7 +20,7 @@ from reconciler.model.events import DesiredTree, RawSpec
 from reconciler.model.record import SpecRef
 from reconciler.ports import StoreUnavailable
 from state.client import Calls, KazooState
-from state.desired import FULL_READ_S, DesiredReader
+from state.desired import READ_AGAIN_PER_S, READ_AGAIN_S, DesiredReader
 
 JOBS = "/weir/jobs"
 
@@ -215,8 +215,28 @@ def test_f15_what_a_lost_watch_kept_quiet_is_read_after_a_minute() -> None:
     ensemble.put("orders", b"2")  # and its event never comes
     follower.read()
     assert follower.seen != ensemble.tree()
-    follower.now += FULL_READ_S
+    follower.now += READ_AGAIN_S
     follower.read()
+    assert follower.seen == ensemble.tree()
+
+
+def test_f15_of_many_a_part_is_read_again_at_a_time_and_all_of_them_in_turn() -> None:
+    ensemble = Ensemble()
+    share = int(READ_AGAIN_S * READ_AGAIN_PER_S)
+    names = [f"job-{number:05d}" for number in range(2 * share + 100)]
+    for name in names:
+        ensemble.put(name, b"1")
+    follower = Follower(ensemble)
+    follower.read()
+    for name in (names[0], names[-1]):
+        ensemble.put(name, b"2")  # and their events never come
+    costs = []
+    for _ in range(3):
+        ensemble.calls.clear()
+        follower.now += READ_AGAIN_S
+        follower.read()
+        costs.append(sum(call.startswith(f"{JOBS}/") for call in ensemble.calls))
+    assert costs == [share, share, share]
     assert follower.seen == ensemble.tree()
 
 
