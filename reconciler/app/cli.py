@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -63,7 +64,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 EPILOG = (
     "Exit codes: 0 done, 1 refused or failed, 2 usage or configuration, 3 not found, 4 time-out, "
     "5 ZooKeeper does not answer, 130 interrupted. Environment: WEIR_ZK, WEIR_ROOT, "
-    "WEIR_ZK_AUTH_FILE, WEIR_ZK_CA_FILE, NO_COLOR, WEIR_DEBUG."
+    "WEIR_CONFIG, WEIR_ZK_AUTH_FILE, WEIR_ZK_CA_FILE, NO_COLOR, WEIR_DEBUG."
 )
 
 
@@ -153,8 +154,15 @@ def report(error: BaseException) -> int:
 @click.group("weir", cls=WeirGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--zk", metavar="HOSTS", envvar="WEIR_ZK", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK).")
 @click.option("--root", metavar="PATH", envvar="WEIR_ROOT", help="Root of the installation (WEIR_ROOT).  [/weir]")
+@click.option(
+    "--config",
+    metavar="FILE",
+    envvar="WEIR_CONFIG",
+    type=click.Path(path_type=Path),
+    help="Configuration, TOML (WEIR_CONFIG).",
+)
 @click.pass_context
-def cli(ctx: click.Context, zk: str | None, root: str | None) -> None:
+def cli(ctx: click.Context, zk: str | None, root: str | None, config: Path | None) -> None:
     """Weir runs Apache Flink jobs on Apache Mesos.
 
     Without an address, a local stack that is up is used, else 127.0.0.1:2181.
@@ -165,6 +173,7 @@ def cli(ctx: click.Context, zk: str | None, root: str | None) -> None:
         ctx.color = False
     ctx.obj = ctx.obj or Services()
     ctx.obj.zk, ctx.obj.root = zk or ctx.obj.zk, root or ctx.obj.root
+    ctx.obj.config = config or ctx.obj.config
 
 
 def main() -> NoReturn:

@@ -42,8 +42,8 @@ def backup(services: Services, file: str, force: bool) -> None:
         raise Problem(f"{path} exists already; name another file, or replace it with --force", USAGE)
     from state.backup import encode, summary, take
 
-    layout, hosts = _layout(services), services.hosts()
-    with services.open_znodes(hosts) as znodes:
+    layout = _layout(services)
+    with services.znodes() as znodes:
         taken = take(znodes, layout, _time(services.now()), metadata.version("weir"))
     data = encode(taken)
     if path is None:
@@ -74,8 +74,8 @@ def restore(services: Services, file: str, force: bool, yes: bool, no_pause: boo
     from state.restore import inspect
     from state.restore import restore as put
 
-    layout, hosts = _layout(services), services.hosts()
-    with services.open_znodes(hosts) as znodes:
+    layout = _layout(services)
+    with services.znodes() as znodes:
         _allow(inspect(znodes, layout), layout, checksum, force=force, yes=yes)
         if read.root != layout.root:
             note(f"the backup is of {read.root}, and is restored to {layout.root}")

@@ -11,6 +11,7 @@ import io
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import click
 from click.shell_completion import get_completion_class
@@ -46,16 +47,18 @@ def _drained(store: JobStore) -> Iterable[str]:
 
 def _looked_up(context: click.Context, look: Look, incomplete: str) -> list[str]:
     found: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-    said = {name: _said(context, name) for name in ("zk", "root")}
+    said = {name: _said(context, name) for name in ("zk", "root", "config")}
     services = context.find_object(Services) or Services()
     services = Services(
-        zk=said["zk"] or services.zk, root=said["root"] or services.root, find_local=services.find_local,
-        open_soon=services.open_soon,
+        zk=said["zk"] or services.zk, root=said["root"] or services.root,
+        config=Path(said["config"]) if said["config"] else services.config,
+        find_local=services.find_local, open_soon=services.open_soon,
     )  # fmt: skip
 
     def ask() -> None:
         try:
-            with services.open_soon(services.hosts(), services.path()) as store:
+            hosts, path, settings = services.hosts(), services.path(), services.settings()
+            with services.open_soon(hosts, path, settings.zookeeper) as store:
                 found.put(sorted(name for name in look(store) if name.startswith(incomplete)))
         except Exception:  # nothing of it is of use while somebody types
             found.put([])

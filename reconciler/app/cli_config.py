@@ -62,7 +62,7 @@ def check(services: Services, /, path: Path | None, zk: str | None, root: str | 
     wrong = list(_unreadable(loaded))
     if wrong:
         raise Problem(wrong, USAGE)
-    click.echo(f"{path or 'the configuration'}: valid")
+    click.echo(f"{path or services.config or 'the configuration'}: valid")
 
 
 def settings(loaded: Loaded) -> Iterator[tuple[str, Any, str]]:

@@ -67,7 +67,7 @@ def logs(
     with services.store() as store:
         _refuse_session_job(store, name)
         address = _master(services, store, master)
-        files = services.sandbox_files()
+        files = services.sandbox_files(services.settings().mesos)
         reader = _Reader(services, store, files, address, name, wanted, "stderr" if stderr else "stdout")
         try:
             reader.run(tail, follow=follow)
@@ -88,11 +88,11 @@ def _master(services: Services, store: JobStore, said: str | None) -> str:
 
     if said is None:
         leader = store.last_leader()
-        said = leader.master if leader is not None else None
+        said = (leader.master if leader is not None else None) or services.settings().mesos.master
         if said is None:
             raise Problem("no leader has said yet where Mesos is; name it with --master zk://HOST:PORT/mesos", USAGE)
     try:
-        found = services.find_master(said)
+        found = services.find_master(said, services.settings().mesos)
     except MasterAddressError as error:
         raise Problem(str(error), USAGE) from None
     if found is None:

@@ -12,7 +12,9 @@ from reconciler.app.cli_services import CONNECT_S, SESSION_S, Services, check_ho
 
 
 @click.command()
-@click.option("--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML.")
+@click.option(
+    "--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML (WEIR_CONFIG)."
+)
 @click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...].")
 @click.option("--root", metavar="PATH", help="Root of the installation.")
 @click.option("--open", "opened", is_flag=True, help="Take every protection away again.")
@@ -34,7 +36,9 @@ def protect(
     from state.layout import Layout
 
     services = replace(services, zk=zk or services.zk, root=root or services.root)
-    loaded = configuration.load(path, {("zookeeper", "hosts"): services.zk, ("zookeeper", "root"): services.root})
+    loaded = configuration.load(
+        path or services.config, {("zookeeper", "hosts"): services.zk, ("zookeeper", "root"): services.root}
+    )
     hosts, layout = check_hosts(loaded.zookeeper.hosts), Layout(check_root(loaded.zookeeper.root))
     access = loaded.zookeeper.access()
     if access.protection is None and not opened:

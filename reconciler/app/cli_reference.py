@@ -17,11 +17,13 @@ from reconciler.app.cli import COMMANDS, cli
 
 INTRODUCTION = """# Commands
 
-`weir [--zk HOSTS] [--root PATH] COMMAND ...`. What stands here is what `weir COMMAND --help` says, made by
-`python -m reconciler.app.cli_reference > docs/cli.md` (or `make schemas`).
+`weir [--zk HOSTS] [--root PATH] [--config FILE] COMMAND ...`. What stands here is what `weir COMMAND --help` says,
+made by `python -m reconciler.app.cli_reference > docs/cli.md` (or `make schemas`).
 
 Commands need ZooKeeper's address and nothing else: `--zk` or `WEIR_ZK`, and `--root` or `WEIR_ROOT` (`/weir`), before
-or behind the command. Without an address, a local stack that is up is used, and said, else `127.0.0.1:2181`. Where
+or behind the command; or the file that `--config` or `WEIR_CONFIG` names, with the same sections `[zookeeper]` and
+`[mesos]` as that of a replica. Flags win over the environment, that over the file, whose other sections, and ACLs, are
+not looked at. Without an address or a file, a local stack that is up is used, and said, else `127.0.0.1:2181`. Where
 Mesos is, `weir logs` reads from what the leader wrote. How replicas are configured is in
 [operations](operations.md#configuration).
 
@@ -44,6 +46,7 @@ line for each.
 | variable | meaning |
 | --- | --- |
 | `WEIR_ZK`, `WEIR_ROOT` | as `--zk` and `--root` |
+| `WEIR_CONFIG` | as `--config` |
 | `WEIR_ZK_AUTH_FILE`, `WEIR_ZK_CA_FILE` | credentials for ZooKeeper, and TLS ([security](security.md)) |
 | `WEIR_MASTER_TLS`, `WEIR_MASTER_CA_FILE` | TLS to the Mesos master ([security](security.md)) |
 | `WEIR_DEBUG=1` | a traceback with each error |

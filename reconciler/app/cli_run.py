@@ -24,7 +24,9 @@ _VARIABLES = ("WEIR_ZK", "WEIR_MASTER", "WEIR_STORAGE")
 
 
 _OPTIONS = (
-    click.option("--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML."),
+    click.option(
+        "--config", "path", metavar="FILE", type=click.Path(path_type=Path), help="Configuration, TOML (WEIR_CONFIG)."
+    ),
     click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...] (WEIR_ZK)."),
     click.option("--root", metavar="PATH", help="Root of this installation in ZooKeeper (WEIR_ROOT).  [/weir]"),
     click.option("--master", metavar="URL", help="Mesos master: zk://HOSTS/mesos or HOST:PORT[,...] (WEIR_MASTER)."),
@@ -83,7 +85,7 @@ def effective(
     services: Services, path: Path | None, zk: str | None, root: str | None, options: Mapping[str, Any]
 ) -> configuration.Loaded:
     """The settings of the flags, else of the environment, else of the file; of a local stack when nothing was said."""
-    hosts = services.zk
+    hosts, path = services.zk, path or services.config
     services = replace(services, zk=zk or services.zk, root=root or services.root)
     flags: dict[tuple[str, str], Any] = {
         ("zookeeper", "hosts"): services.zk,

@@ -21,11 +21,11 @@ from state.access import Tls
 
 if TYPE_CHECKING:
     from integration.mesos.sandbox import SandboxFiles
+    from reconciler.app.config import Config, Mesos, ZooKeeper
     from state.client import KazooClient
     from state.znodes import Znodes
 
 DEFAULT_ZK = "127.0.0.1:2181"
-DEFAULT_ROOT = "/weir"
 CONNECT_S = 3.0
 """A wrong address has to be told within five seconds, with the time to find out why."""
 COMPLETE_S = 1.0
@@ -68,39 +68,38 @@ def quiet() -> None:
 
 
 @contextmanager
-def open_zookeeper(hosts: str, root: str) -> Iterator[JobStore]:
+def open_zookeeper(hosts: str, root: str, settings: ZooKeeper) -> Iterator[JobStore]:
     """A connection for the time of one command."""
     from state.zookeeper import ZooKeeperStore
 
-    with _connection(hosts) as client:
+    with _connection(hosts, settings) as client:
         yield ZooKeeperStore(client, root)
 
 
 @contextmanager
-def open_soon(hosts: str, root: str) -> Iterator[JobStore]:
+def open_soon(hosts: str, root: str, settings: ZooKeeper) -> Iterator[JobStore]:
     """For a shell that waits between two keys: what does not answer within a second is not there."""
     from state.zookeeper import ZooKeeperStore
 
-    with _connection(hosts, COMPLETE_S) as client:
+    with _connection(hosts, settings, COMPLETE_S) as client:
         yield ZooKeeperStore(client, root)
 
 
 @contextmanager
-def open_znodes(hosts: str) -> Iterator[Znodes]:
+def open_znodes(hosts: str, settings: ZooKeeper) -> Iterator[Znodes]:
     """The same, for what looks at the tree as it is."""
     from state.znodes import ZooKeeperZnodes
 
-    with _connection(hosts) as client:
+    with _connection(hosts, settings) as client:
         yield ZooKeeperZnodes(client)
 
 
 @contextmanager
-def _connection(hosts: str, timeout: float = CONNECT_S) -> Iterator[KazooClient]:
-    from reconciler.app import config
+def _connection(hosts: str, settings: ZooKeeper, timeout: float = CONNECT_S) -> Iterator[KazooClient]:
     from state.client import connect
 
     quiet()
-    access = config.zookeeper().access()
+    access = settings.access()
     try:
         client = connect(hosts, session_timeout=SESSION_S, timeout=timeout, access=access)
     except StoreUnavailable:
@@ -181,20 +180,18 @@ def find_local() -> LocalAddresses | None:
     return LocalAddresses(state_dir, layout.zk, layout.master_url, layout.storage.as_uri(), flink)
 
 
-def find_master(master: str) -> str | None:
+def find_master(master: str, settings: Mesos) -> str | None:
     """host:port of a Mesos master that can be asked."""
     from integration.mesos.detector import find_master as find
-    from reconciler.app import config
 
     quiet()
-    return find(master, by_name=config.mesos().by_name)
+    return find(master, by_name=settings.by_name)
 
 
-def sandbox_files() -> SandboxFiles:
+def sandbox_files(settings: Mesos) -> SandboxFiles:
     from integration.mesos.sandbox import SandboxFiles
-    from reconciler.app import config
 
-    return SandboxFiles(tls=config.mesos().tls_context())
+    return SandboxFiles(tls=settings.tls_context())
 
 
 @dataclass
@@ -203,20 +200,32 @@ class Services:
 
     zk: str | None = None
     root: str | None = None
-    open_store: Callable[[str, str], AbstractContextManager[JobStore]] = open_zookeeper
-    open_soon: Callable[[str, str], AbstractContextManager[JobStore]] = open_soon
-    open_znodes: Callable[[str], AbstractContextManager[Znodes]] = open_znodes
+    config: Path | None = None
+    open_store: Callable[[str, str, ZooKeeper], AbstractContextManager[JobStore]] = open_zookeeper
+    open_soon: Callable[[str, str, ZooKeeper], AbstractContextManager[JobStore]] = open_soon
+    open_znodes: Callable[[str, ZooKeeper], AbstractContextManager[Znodes]] = open_znodes
     find_local: Callable[[], LocalAddresses | None] = find_local
-    find_master: Callable[[str], str | None] = find_master
-    sandbox_files: Callable[[], SandboxFiles] = sandbox_files
+    find_master: Callable[[str, Mesos], str | None] = find_master
+    sandbox_files: Callable[[Mesos], SandboxFiles] = sandbox_files
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    _settings: Config | None = field(default=None, init=False, repr=False)
+
+    def settings(self) -> Config:
+        """What the configuration file and the environment say; read once, as the file may be a pipe."""
+        if self._settings is None:
+            from reconciler.app import config
+
+            self._settings = config.load_for_commands(self.config)
+        return self._settings
 
     def hosts(self) -> str:
-        """Where ZooKeeper is: said, or that of a local stack, or the default."""
+        """Where ZooKeeper is: said, or in the configuration, or that of a local stack, or the default."""
         if self.zk:
             return check_hosts(self.zk)
+        if self.config is not None:
+            return check_hosts(self.settings().zookeeper.hosts)
         local = self.find_local()
         if local is None:
             return DEFAULT_ZK
@@ -224,11 +233,15 @@ class Services:
         return local.zk
 
     def path(self) -> str:
-        return check_root(self.root or DEFAULT_ROOT)
+        return check_root(self.root or self.settings().zookeeper.root)
 
     def store(self) -> AbstractContextManager[JobStore]:
         root = self.path()
-        return self.open_store(self.hosts(), root)
+        return self.open_store(self.hosts(), root, self.settings().zookeeper)
+
+    def znodes(self) -> AbstractContextManager[Znodes]:
+        """The tree as it is."""
+        return self.open_znodes(self.hosts(), self.settings().zookeeper)
 
 
 def check_hosts(text: str) -> str:
@@ -270,14 +283,24 @@ class Silence:
         self._told = False
 
 
+config_option = click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Configuration, TOML; read for [zookeeper] and [mesos].",
+)
+
+
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that talks to ZooKeeper: takes --zk and --root itself too, and gets `Services` first."""
+    """A command that talks to ZooKeeper: takes --zk, --root and --config itself too, and gets `Services` first."""
 
     @click.option("--zk", metavar="HOSTS", help="ZooKeeper, as HOST:PORT[,HOST:PORT...].")
     @click.option("--root", metavar="PATH", help="Root of the installation.")
+    @config_option
     @click.pass_obj
     @functools.wraps(command)
-    def wrapped(services: Services, /, zk: str | None, root: str | None, **options: Any) -> Any:
-        return command(replace(services, zk=zk or services.zk, root=root or services.root), **options)
+    def wrapped(services: Services, /, zk: str | None, root: str | None, config: Path | None, **options: Any) -> Any:
+        said = replace(services, zk=zk or services.zk, root=root or services.root, config=config or services.config)
+        return command(said, **options)
 
     return wrapped

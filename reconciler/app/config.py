@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -70,9 +70,6 @@ class ConfigError(Exception):
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-S = TypeVar("S", bound=_Section)
 
 
 class ZooKeeper(_Section):
@@ -276,26 +273,7 @@ class Config(_Section):
     """By notification plugin: its options. None by default; events are in ZooKeeper and in the log anyway."""
 
 
-def zookeeper(environ: Mapping[str, str] = os.environ) -> ZooKeeper:
-    """How the commands reach ZooKeeper: what the environment says. Raises ConfigError."""
-    return _from_environment(ZooKeeper, "zookeeper", environ, without=("hosts", "root"))
-
-
-def mesos(environ: Mapping[str, str] = os.environ) -> Mesos:
-    """How the commands reach a Mesos master: what the environment says. Raises ConfigError."""
-    return _from_environment(Mesos, "mesos", environ, without=("master",))
-
-
-def _from_environment(model: type[S], section: str, environ: Mapping[str, str], without: Collection[str]) -> S:
-    names = {key: name for name, (found, key) in ENVIRONMENT.items() if found == section}
-    values = {key: environ[name] for key, name in names.items() if environ.get(name) and key not in without}
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        from reconciler.app.config_messages import findings
-
-        wrong = [each.model_copy(update={"path": names[each.path]}) for each in findings(error.errors(), model)]
-        raise ConfigError(*(each.sentence() for each in wrong)) from None
+_SECTIONS = frozenset(Config.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,19 +296,31 @@ def load(path: Path | None, flags: Mapping[tuple[str, str], Any], environ: Mappi
     return load_with_origins(path, flags, environ).config
 
 
+def load_for_commands(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
+    """How the commands reach ZooKeeper and a Mesos master; what only a replica reads may be wrong or missing.
+
+    Without ACLs: a node that a user writes is not to have that user as its owner. Raises ConfigError.
+    """
+    loaded = load_with_origins(path, {}, environ, sections=("zookeeper", "mesos")).config
+    return loaded.model_copy(update={"zookeeper": loaded.zookeeper.model_copy(update={"acl_users": None})})
+
+
 def load_with_origins(
     path: Path | None,
     flags: Mapping[tuple[str, str], Any],
     environ: Mapping[str, str] = os.environ,
     names: Mapping[tuple[str, str], str] = FLAGS,
+    sections: Collection[str] = _SECTIONS,
 ) -> Loaded:
-    """The same, and where everything comes from; `names` are those of the flags."""
+    """The same, and where everything comes from; `names` are those of the flags. Only `sections` are read."""
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     if path is not None:
-        values = _read(path)
+        # A section that does not exist is refused in any case: it may be a misspelt one.
+        values = {key: value for key, value in _read(path).items() if key in sections or key not in _SECTIONS}
         origins = dict.fromkeys(_leaves(values), str(path))
-    given = [(where, environ[variable], variable) for variable, where in ENVIRONMENT.items() if environ.get(variable)]
+    said = {variable: where for variable, where in ENVIRONMENT.items() if where[0] in sections}
+    given = [(where, environ[variable], variable) for variable, where in said.items() if environ.get(variable)]
     given += [(where, value, names.get(where, "a flag")) for where, value in flags.items() if value is not None]
     for (section, key), value, origin in given:
         _section(values, section)[key] = value

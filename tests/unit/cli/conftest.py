@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from integration.mesos.sandbox import SandboxFiles
 from reconciler.app.cli import cli
 from reconciler.app.cli_services import JobStore, LocalAddresses, Services
+from reconciler.app.config import ZooKeeper
 from reconciler.model.record import Record
 from reconciler.model.status import LeaderInfo, Observed, Status
 from state.codec import encode_record, encode_status
@@ -39,6 +40,8 @@ class World:
         self.sandbox_files: Callable[[], SandboxFiles] = SandboxFiles
         self.find_master: Callable[[str], str | None] = lambda _: None
         self.opened: list[tuple[str, str]] = []
+        self.settings = ZooKeeper()
+        """How ZooKeeper was reached last, but for its address."""
         self.local: LocalAddresses | None = None
         self.clock = NOW
         self.on_sleep: Callable[[int], None] = lambda _: None
@@ -46,12 +49,14 @@ class World:
         self.leads()
 
     @contextmanager
-    def open(self, hosts: str, root: str) -> Iterator[JobStore]:
+    def open(self, hosts: str, root: str, settings: ZooKeeper) -> Iterator[JobStore]:
         self.opened.append((hosts, root))
+        self.settings = settings
         yield MemoryStore(session=MemorySession(self.tree))
 
     @contextmanager
-    def open_znodes(self, hosts: str) -> Iterator[MemoryZnodes]:
+    def open_znodes(self, hosts: str, settings: ZooKeeper) -> Iterator[MemoryZnodes]:
+        self.settings = settings
         self.opened.append((hosts, ""))
         yield self.znodes
 
@@ -61,14 +66,14 @@ class World:
             open_store=self.open,
             open_soon=self.open,
             open_znodes=self.open_znodes,
-            sandbox_files=self.sandbox_files,
-            find_master=self.find_master,
+            sandbox_files=lambda _: self.sandbox_files(),
+            find_master=lambda master, _: self.find_master(master),
             find_local=lambda: self.local,
             now=lambda: self.clock,
             monotonic=lambda: self.clock,
             sleep=self._sleep,
         )
-        clean = {"WEIR_ZK": None, "WEIR_ROOT": None, "WEIR_DEBUG": None, **(env or {})}
+        clean = {**dict.fromkeys(("WEIR_ZK", "WEIR_ROOT", "WEIR_CONFIG", "WEIR_DEBUG")), **(env or {})}
         return CliRunner().invoke(cli, list(args), obj=services, input=text, env=clean)
 
     def _sleep(self, seconds: float) -> None:

@@ -80,6 +80,14 @@ def test_flags_win_over_the_environment_and_that_over_the_file(world: World) -> 
     assert "flink.distributions.2.2.home" not in distributions
 
 
+def test_the_file_can_be_named_by_a_variable_and_before_the_command(world: World) -> None:
+    path = world.file(FILE, "weir.toml")
+
+    assert shown(world, env={"WEIR_CONFIG": path})["storage.uri"] == ("file:///srv/weir", path)
+    before = world.weir("--config", path, "config", "show", "-o", "json")
+    assert json.loads(before.stdout)["storage.uri"] == {"value": "file:///srv/weir", "from": path}
+
+
 def test_secrets_are_paths_of_files_and_what_looks_like_one_is_masked(world: World) -> None:
     path = world.file(FILE, "weir.toml")
 

@@ -122,6 +122,55 @@ def test_the_address_of_a_flag_wins_over_the_environment(world: World) -> None:
     ]
 
 
+def test_the_file_gives_what_flags_and_environment_leave_out(world: World) -> None:
+    path = world.file('[zookeeper]\nhosts = "zk1,zk2"\nroot = "/eu"\nauth_file = "/a"\nca_file = "/f"', "weir.toml")
+
+    world.weir("get", "--config", path, env={"WEIR_ZK_AUTH_FILE": "/b"})
+    assert (world.settings.auth_file, world.settings.ca_file) == ("/b", "/f")
+    world.weir("--config", path, "get", env={"WEIR_ZK": "b:2"})
+    world.weir("get", "--root", "/one", "--zk", "a:1", env={"WEIR_ZK": "b:2", "WEIR_CONFIG": path})
+    world.weir("backup", "-", env={"WEIR_CONFIG": path})
+    world.weir("get", "--config", world.file("", "empty.toml"), env={"WEIR_CONFIG": path})
+
+    hosts = "zk1:2181,zk2:2181"
+    assert world.opened == [(hosts, "/eu"), ("b:2", "/eu"), ("a:1", "/one"), (hosts, ""), ("127.0.0.1:2181", "/weir")]
+    assert world.settings.ca_file is None
+
+
+def test_a_file_of_a_replica_is_read_for_what_commands_need_only(world: World) -> None:
+    path = world.file(
+        '[zookeeper]\nacl_users = ["world:anyone"]\n[storage]\nuri = 7\n[jobs]\nnew_setting = 1', "weir.toml"
+    )
+
+    result = world.weir("get", "--config", path, env={"WEIR_LOST_GRACE_S": "soon"})
+
+    assert result.exit_code == 0, result.stderr
+    assert world.settings.acl_users is None, "what a user writes would belong to that user"
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[zookeper]\nhosts = 'h'", "zookeper: there is no such setting (did you mean zookeeper?)"),
+        ("[zookeeper]\nhost = 'h'", "zookeeper.host: there is no such setting (did you mean zookeeper.hosts?)"),
+        ("[zookeeper]\nroot = 'weir'", '"weir" is not a path in ZooKeeper'),
+        ("[zookeeper]\nhosts = 'http://zk'", "write HOST:PORT"),
+        ("[mesos]\ntls = 'maybe'", "mesos.tls: has to be true or false"),
+        ("[", "is not valid TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_as_a_replica_tells_it(world: World, toml: str, said: str) -> None:
+    path = world.file(toml, "weir.toml")
+
+    result = world.weir("get", "--config", path)
+    replica = world.weir("run", "--config", path)
+
+    assert result.exit_code == replica.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr == replica.stderr
+    assert world.opened == []
+
+
 def test_a_local_stack_is_used_only_when_no_address_is_given(world: World) -> None:
     world.local = cli_services.LocalAddresses(world.directory, "127.0.0.1:9", "zk://x/mesos", "file:///s")
 

@@ -298,6 +298,16 @@ def test_a_leader_of_an_older_version_does_not_say_where_mesos_is(cluster: Clust
     assert "name it with --master" in result.stderr
 
 
+def test_before_any_leader_has_said_where_mesos_is_the_configuration_says_it(cluster: Cluster) -> None:
+    cluster.writes(JM.task_id or "", "hello\n")
+    cluster.world.tree.leader_info = b""
+    path = cluster.world.file("[mesos]\nmaster = 'm1:5050'", "weir.toml")
+
+    assert cluster.world.weir("logs", "even-ids").exit_code == 2
+    assert cluster.world.weir("logs", "even-ids", "--config", path).stdout == "hello\n"
+    assert cluster.asked == ["m1:5050"]
+
+
 def test_logs_can_be_read_while_nobody_leads(cluster: Cluster) -> None:
     cluster.writes(task_id("jm"), "x\n")
     cluster.world.nobody_leads()

@@ -76,6 +76,10 @@ def test_names_of_jobs_are_completed_from_zookeeper(world: World, shell: str) ->
     assert completed(world, shell, "weir logs ord", "ord") == ["orders", "orders-eu"]
     assert completed(world, shell, "weir --zk zk9:2181 scale --root /eu p", "p") == ["payments"]
     assert world.opened[-1] == ("zk9:2181", "/eu")
+    path = world.file("[zookeeper]\nhosts = 'zk8'", "weir.toml")
+    assert completed(world, shell, f"weir describe --config {path} p", "p") == ["payments"]
+    assert completed(world, shell, "weir describe p", "p", WEIR_CONFIG=path) == ["payments"]
+    assert world.opened[-2:] == [("zk8:2181", "/weir")] * 2
 
 
 def test_agents_are_completed_for_a_drain_and_drained_ones_for_its_end(world: World) -> None:
@@ -88,7 +92,7 @@ def test_agents_are_completed_for_a_drain_and_drained_ones_for_its_end(world: Wo
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_where_zookeeper_is_not_there_nothing_is_completed_and_nothing_said(world: World, shell: str) -> None:
-    def closed(hosts: str, root: str) -> None:
+    def closed(hosts: str, root: str, _: object) -> None:
         raise Problem(f"cannot reach ZooKeeper at {hosts}{root}", 5)
 
     world.open = closed  # type: ignore[method-assign, assignment]
