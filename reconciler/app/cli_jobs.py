@@ -36,7 +36,7 @@ def get(services: Services, name: str | None, everything: bool, watching: bool, 
             def load() -> list[JobView]:
                 return load_views(store) if name is None else [load_view(store, name)]
 
-            watch(services, load, everything or name is not None, output)
+            watch(services, store, load, everything or name is not None, output)
             return
         if name is not None:
             found = [load_view(store, name)]

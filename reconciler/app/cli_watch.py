@@ -9,21 +9,25 @@ from typing import Any
 import click
 
 from reconciler.app import render_jobs, render_output, render_views
-from reconciler.app.cli_services import Services, Silence
+from reconciler.app.cli_jobs import NOBODY_LEADS
+from reconciler.app.cli_services import JobStore, Services, Silence, note
+from reconciler.app.cli_wait import ELECTION_S
 from reconciler.app.render_views import JobView
 from reconciler.ports import StoreUnavailable
 
 POLL_S = 1.0
 
 
-def watch(services: Services, load: Callable[[], Sequence[JobView]], everything: bool, output: str) -> None:
-    """Until Ctrl-C. While ZooKeeper does not answer it says so, once, and tries again."""
+def watch(
+    services: Services, store: JobStore, load: Callable[[], Sequence[JobView]], everything: bool, output: str
+) -> None:
+    """Until Ctrl-C. While ZooKeeper does not answer, or nobody leads, it says so, once, and goes on."""
     printed: dict[str, dict[str, Any]] = {}
     widths: list[int] = []
-    silence = Silence()
+    silence, leaderless = Silence(), Leaderless(services)
     while True:
         try:
-            jobs = list(load())
+            jobs, led = list(load()), store.load_leader() is not None
         except StoreUnavailable as error:
             silence.goes_on(error)
         else:
@@ -35,8 +39,30 @@ def watch(services: Services, load: Callable[[], Sequence[JobView]], everything:
             gone = sorted(printed.keys() - seen.keys())
             if changed or gone or not widths:
                 widths = _print(services, shown, changed, gone, output, widths)
+                if render_output.on_terminal():
+                    leaderless.again()  # the screen was cleared
+            leaderless.look(led)
             printed = {job.name: seen[job.name] for job in shown if everything or not job.deleted}
         services.sleep(POLL_S)
+
+
+class Leaderless:
+    """Says once that nobody leads: at once of what is so at the beginning, later after the time of an election."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._since = services.monotonic() - ELECTION_S
+        self._told = False
+
+    def look(self, led: bool) -> None:
+        if led:
+            self._since, self._told = self._services.monotonic(), False
+        elif not self._told and self._services.monotonic() - self._since >= ELECTION_S:
+            note(NOBODY_LEADS)
+            self._told = True
+
+    def again(self) -> None:
+        self._told = False
 
 
 def _print(

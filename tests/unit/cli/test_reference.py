@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from reconciler.app import cli_reference
+from reconciler.app import cli_reference, render_output
 from reconciler.app.cli import COMMANDS, cli
 from reconciler.app.cli_errors import Problem
 from tests.unit.cli.conftest import World
@@ -179,6 +179,39 @@ def test_watch_shows_a_job_as_it_was_deleted_and_one_that_was_forgotten(world: W
     assert [line.split()[:2] for line in result.stdout.splitlines()[1:]] == [
         ["even-ids", "STABLE"], ["even-ids", "DELETED"], ["new", "-"], ["new", "gone"],
     ]  # fmt: skip
+
+
+def test_watch_says_that_nobody_leads_and_of_a_lost_leader_after_the_time_of_an_election(world: World) -> None:
+    world.put()
+    world.says()
+    said = "note: no replica leads, so nothing is acted on; start one: weir run\n"
+    interrupted(world, {3: world.nobody_leads, 20: world.leads})
+    later = world.weir("get", "--watch")
+    assert later.stderr.count(said) == 1
+
+    interrupted(world, {1: lambda: None})
+    assert said not in world.weir("get", "--watch").stderr
+
+    world.nobody_leads()
+    assert world.weir("get", "--watch").stderr.count(said) == 1, "as it is at the beginning"
+
+
+def test_watch_says_again_what_it_cleared_from_the_screen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_output, "on_terminal", lambda: True)
+    world.put()
+    world.says()
+    world.nobody_leads()
+    interrupted(world, {2: lambda: world.says(lifecycle="UPGRADING")})
+
+    assert world.weir("get", "--watch").stderr.count("note: no replica leads") == 2
+
+
+def test_watch_does_not_mention_a_change_of_leader(world: World) -> None:
+    world.put()
+    world.says()
+    interrupted(world, {2: world.nobody_leads, 9: world.leads})
+
+    assert "no replica leads" not in world.weir("get", "--watch").stderr
 
 
 def test_watch_of_a_job_that_does_not_exist_is_refused_at_once(world: World) -> None:
