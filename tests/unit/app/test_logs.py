@@ -97,3 +97,26 @@ def test_no_text_of_a_user_forges_a_line_or_drives_a_terminal(monkeypatch: pytes
     assert out.getvalue().count("\n") == 1
     assert all(each.isprintable() for each in out.getvalue().rstrip("\n"))
     assert "\\x1b[2J" in out.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("value", "coloured"), [(None, True), ("", True), ("1", False)])
+def test_no_color_takes_the_colours_from_a_terminal(
+    lines: io.StringIO, monkeypatch: pytest.MonkeyPatch, value: str | None, coloured: bool
+) -> None:
+    del lines  # puts the configuration back
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NO_COLOR", value)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stderr", screen)
+    logs.configure("console", "info")
+
+    structlog.get_logger("t").info("task.launched", job="orders")
+
+    assert "task.launched" in screen.getvalue()
+    assert ("\x1b[" in screen.getvalue()) == coloured

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -266,6 +267,20 @@ def test_a_narrow_terminal_loses_no_column(world: World, monkeypatch: pytest.Mon
     assert [line.split()[0] for line in narrow] == ["NAME", "even-ids", "running"]
     assert "savepoint 3m ago" in narrow[1]
     assert wide[1].rstrip().endswith("savepoint 3m ago  running and stable")
+
+
+@pytest.mark.parametrize(("value", "coloured"), [(None, True), ("1", False)])
+def test_no_color_takes_the_colours_from_tables(
+    world: World, monkeypatch: pytest.MonkeyPatch, value: str | None, coloured: bool
+) -> None:
+    runs(world)
+    monkeypatch.setattr(render_output, "on_terminal", lambda: True)
+    env = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "160", "NO_COLOR": value}
+
+    shown = world.weir("get", env=env).stdout  # type: ignore[arg-type]
+
+    assert "STABLE" in shown
+    assert bool(re.search(r"\x1b\[[0-9;]*3[0-7]m", shown)) == coloured
 
 
 def test_what_a_job_says_does_not_drive_the_terminal(world: World) -> None:
