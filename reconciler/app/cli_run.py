@@ -15,7 +15,7 @@ import click
 from reconciler.app import config as configuration
 from reconciler.app.cli_errors import INTERRUPTED, NO_ZOOKEEPER, Problem
 from reconciler.app.cli_services import LocalAddresses, Services, check_hosts, check_root, note, require_server, why_not
-from reconciler.app.config_flags import parse_distribution
+from reconciler.app.config_flags import DISTRIBUTION, parse_distribution
 
 if TYPE_CHECKING:
     from reconciler.app.replica import Replica
@@ -34,8 +34,9 @@ _OPTIONS = (
     click.option(
         "--flink",
         multiple=True,
-        metavar="VERSION=HOME[,version=FULL][,python=PATH][,java=PATH]",
-        help="A Flink distribution on the agents; repeatable. Replaces those of the configuration.",
+        metavar=DISTRIBUTION,
+        help="A Flink distribution on the agents, from an archive (tarball=) or in a container image (image=), with "
+        "plugins beside its own; repeatable. Replaces those of the configuration.",
     ),
     click.option("--session-timeout", type=float, metavar="SECONDS", help="Of the ZooKeeper session.  [10]"),
     click.option("--replica", metavar="NAME", help="Name of this replica (WEIR_REPLICA).  [host and pid]"),

@@ -6,14 +6,15 @@ from typing import Any
 
 from reconciler.app.config import ConfigError
 
+DISTRIBUTION = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME][,plugin=JAR]..."
+
 
 def parse_distribution(text: str) -> tuple[str, dict[str, Any]]:
     """`2.2=/opt/flink-2.2,version=2.2.1,python=/opt/venv/bin/python` of the flag --flink."""
     first, *rest = text.split(",")
     series, separator, home = first.partition("=")
     if not separator or not home:
-        form = "VERSION=HOME[,version=FULL][,python=PATH][,java=PATH][,tarball=URI][,image=NAME][,plugin=JAR]..."
-        raise ConfigError(f'--flink "{text}": write {form}')
+        raise ConfigError(f'--flink "{text}": write {DISTRIBUTION}')
     fields: dict[str, Any] = {"home": home}
     for part in rest:
         key, separator, value = part.partition("=")

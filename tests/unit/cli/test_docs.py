@@ -12,10 +12,12 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from reconciler.app.cli import COMMANDS
-from reconciler.app.config import Config, load
+from reconciler.app.cli_errors import FAILED, INTERRUPTED, NO_ZOOKEEPER, NOT_FOUND, TIMED_OUT, USAGE
+from reconciler.app.config import Config, Distribution, load
 from reconciler.model.record import Lifecycle
 from reconciler.model.spec import JobSpec
 from reconciler.model.spec_parse import parse_spec
+from tests.unit.cli.conftest import World
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -41,6 +43,39 @@ def test_the_readme_begins_with_the_two_commands() -> None:
 def test_every_command_in_the_readme_exists() -> None:
     for command in re.findall(r"weir ([a-z]+)", "\n".join(blocks("README.md", "sh"))):
         assert command in COMMANDS
+
+
+def test_the_table_of_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`weir .*?) \|", text.partition("## Commands")[2], re.MULTILINE)
+    named = {word for row in rows for word in re.findall(r"[`\s]([a-z-]+)", row)}
+
+    assert set(COMMANDS) - named == set()
+
+
+@pytest.mark.parametrize(("page", "row"), [("README.md", r"\b{} "), ("docs/failure-modes.md", r"^\| {} \|"),
+                                           ("docs/cli.md", r"^\| {} \|")])  # fmt: skip
+def test_every_exit_code_is_named(page: str, row: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    codes = text.partition("Exit codes:")[2].split("\n\n")[0] if page == "README.md" else text
+
+    for code in (FAILED, USAGE, NOT_FOUND, TIMED_OUT, NO_ZOOKEEPER, INTERRUPTED):
+        assert re.search(row.format(code), codes, re.MULTILINE), code
+
+
+def test_what_the_readme_starts_it_ends() -> None:
+    (steps,) = (block for block in blocks("README.md", "sh") if "weir run &" in block)
+    lines = [line.split("#")[0].strip() for line in steps.splitlines()]
+
+    assert lines[lines.index("weir run &") + 1] == "replica=$!"
+    assert lines[-2:] == ['kill "$replica"', "weir local down"]
+
+
+def test_the_flag_for_flink_says_all_that_it_takes(world: World) -> None:
+    said = re.sub(r"\s+", "", world.weir("run", "--help").stdout)
+
+    for field in Distribution.model_fields:
+        assert {"home": "=HOME", "plugins": "plugin="}.get(field, f"{field}=") in said or field == "configuration"
 
 
 def test_the_specs_of_the_readme_are_accepted() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -134,6 +135,15 @@ def test_the_unit_does_not_repeat_a_configuration_that_cannot_be_used() -> None:
     assert service["Restart"] == "always"
     assert service["RestartPreventExitStatus"] == "2"
     assert service["KillSignal"] == "SIGTERM"
+
+
+def test_the_page_that_the_unit_names_is_put_there_by_its_steps() -> None:
+    text = (DEPLOY / "systemd" / "weir.service").read_text()
+    page = Path(text.partition("Documentation=file:")[2].splitlines()[0])
+    put = re.findall(r"install -D .* docs/(\S+) -t (\S+)", text)
+
+    assert [folder for pattern, folder in put if page.match(pattern)] == [str(page.parent)]
+    assert (DEPLOY.parent / "docs" / page.name).exists()
 
 
 def test_systemd_has_nothing_to_say_against_the_unit(tmp_path: Path) -> None:
