@@ -89,7 +89,7 @@ def test_a_good_version_after_bad_ones_is_accepted_again(installation: Installat
     assert status["generation"] == running["generation"]
 
 
-@pytest.mark.parametrize("name", ["Bad_Name", "with space", "a.b", "x" * 64, "ünïcode"])
+@pytest.mark.parametrize("name", ["Bad_Name", "with space", "a.b", "x" * 64, "ünïcode", "$(touch x)", "<b>"])
 def test_a_name_that_cannot_be_a_job_is_refused_in_its_own_status(
     installation: Installation, replica: Replica, name: str
 ) -> None:
