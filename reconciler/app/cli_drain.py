@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from reconciler.app import cli_completion, render_output
@@ -12,8 +14,10 @@ from reconciler.app.cli_services import JobStore, Services, Silence, connected, 
 from reconciler.app.cli_wait import duration
 from reconciler.app.render_output import ago
 from reconciler.model.control import GLOBAL
+from reconciler.model.operator import Drain
 from reconciler.model.units import format_duration
 from reconciler.ports import StoreUnavailable
+from reconciler.report import timestamp
 
 ANSWER_S = 30.0
 POLL_S = 1.0
@@ -26,8 +30,9 @@ POLL_S = 1.0
 @click.option(
     "--timeout", default="30m", show_default=True, callback=duration, help="How long --wait waits; moving goes on."
 )
+@render_output.output_option()
 @connected
-def drain(services: Services, agent: str | None, reason: str, wait: bool, timeout: float) -> None:
+def drain(services: Services, agent: str | None, reason: str, wait: bool, timeout: float, output: str) -> None:
     """Move everything away from an agent, without losing state; without AGENT, list drained agents.
 
     AGENT is an agent's id or hostname. Nothing new is placed there, and its tasks move one after the other: the
@@ -35,27 +40,32 @@ def drain(services: Services, agent: str | None, reason: str, wait: bool, timeou
     """
     with services.store() as store:
         if agent is None:
-            _list(services, store)
+            _list(services, store, output)
             return
         if not (wait and any(each.agent == agent for each in drains(store))):
-            ask_for(services, store, GLOBAL, "drain", ANSWER_S, agent=agent, reason=reason)
+            ask_for(services, store, GLOBAL, "drain", ANSWER_S, output, agent=agent, reason=reason)
         if wait:
-            _wait(services, store, agent, timeout)
+            _wait(services, store, agent, timeout, output)
 
 
 @click.command()
 @click.argument("agent", shell_complete=cli_completion.drained)
+@render_output.output_option()
 @connected
-def undrain(services: Services, agent: str) -> None:
+def undrain(services: Services, agent: str, output: str) -> None:
     """Let an agent take tasks again; what has moved away stays where it is."""
     with services.store() as store:
-        ask_for(services, store, GLOBAL, "undrain", ANSWER_S, agent=agent)
+        ask_for(services, store, GLOBAL, "undrain", ANSWER_S, output, agent=agent)
 
 
-def _list(services: Services, store: JobStore) -> None:
+def _list(services: Services, store: JobStore, output: str) -> None:
     found = drains(store)
     if not found:
         note("no agent is drained")
+    if output != "table":
+        render_output.write_data([_as_json(store, each) for each in found], output)
+        return
+    if not found:
         return
     rows = [
         [each.agent, f"{ago(services.now() - each.since)} ago", each.by, each.reason, left(store, each)]
@@ -64,7 +74,18 @@ def _list(services: Services, store: JobStore) -> None:
     render_output.write_table(["AGENT", "DRAINED", "BY", "REASON", "LEFT"], rows)
 
 
-def _wait(services: Services, store: JobStore, agent: str, timeout: float) -> None:
+def _as_json(store: JobStore, each: Drain) -> dict[str, Any]:
+    return {
+        "agent": each.agent,
+        "since": timestamp(each.since),
+        "by": each.by,
+        "reason": each.reason,
+        "emptied": timestamp(each.emptied_at) if each.emptied_at is not None else None,
+        "left": [{"job": job, "task": said} for job, said in left_on(store, each.agent)],
+    }
+
+
+def _wait(services: Services, store: JobStore, agent: str, timeout: float, output: str) -> None:
     """Until the leader has seen that nothing is left there. Raises Problem."""
     deadline = services.monotonic() + timeout
     silence, told, there = Silence(), "", ""
@@ -74,7 +95,7 @@ def _wait(services: Services, store: JobStore, agent: str, timeout: float) -> No
             if mine is None:
                 raise Problem(f"{agent} is not drained any more; drain it again: weir drain {agent}", NOT_FOUND)
             if mine.emptied_at is not None:
-                click.echo(f"nothing is left on {agent}")
+                click.echo(f"nothing is left on {agent}", err=output != "table")
                 return
             there = "; ".join(f"{job}: {said}" for job, said in left_on(store, agent)[:5])
             if there and there != told:

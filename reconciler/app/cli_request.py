@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from reconciler.app import cli_completion
+from reconciler.app import cli_completion, render_output
 from reconciler.app.cli_edit import ask, require
 from reconciler.app.cli_errors import FAILED, TIMED_OUT, USAGE, Problem
 from reconciler.app.cli_jobs import NOBODY_LEADS, load_view
@@ -42,6 +42,7 @@ _wait_timeout = click.option(
     callback=duration,
     help="How long --wait waits after the answer, such as 90s.",
 )
+_output = render_output.output_option()
 _all = click.option("--all", "everything", is_flag=True, help="All jobs.")
 
 
@@ -50,30 +51,33 @@ _all = click.option("--all", "everything", is_flag=True, help="All jobs.")
 @_all
 @_reason
 @_answer_timeout
+@_output
 @connected
-def pause(services: Services, name: str | None, everything: bool, reason: str, timeout: float) -> None:
+def pause(services: Services, name: str | None, everything: bool, reason: str, timeout: float, output: str) -> None:
     """Observe a job, or all of them, and do nothing: no kill, no launch, no call."""
     with services.store() as store:
-        ask_for(services, store, _about(store, name, everything), "pause", timeout, reason=reason)
+        ask_for(services, store, _about(store, name, everything), "pause", timeout, output, reason=reason)
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=cli_completion.jobs)
 @_all
 @_answer_timeout
+@_output
 @connected
-def unpause(services: Services, name: str | None, everything: bool, timeout: float) -> None:
+def unpause(services: Services, name: str | None, everything: bool, timeout: float, output: str) -> None:
     """End a pause; what happened meanwhile is dealt with."""
     with services.store() as store:
-        ask_for(services, store, _about(store, name, everything), "unpause", timeout)
+        ask_for(services, store, _about(store, name, everything), "unpause", timeout, output)
 
 
 @click.command()
 @click.argument("what", shell_complete=cli_completion.jobs)
 @_yes
 @_answer_timeout
+@_output
 @connected
-def confirm(services: Services, what: str, yes: bool, timeout: float) -> None:
+def confirm(services: Services, what: str, yes: bool, timeout: float, output: str) -> None:
     """Say that jobs which vanished are to be deleted.
 
     WHAT is the mark that the status of every held job names, which stands for all of them; or the name
@@ -83,13 +87,13 @@ def confirm(services: Services, what: str, yes: bool, timeout: float) -> None:
         held = {name: status for name, status in store.list_statuses().items() if status.held}
         if what in held:
             ask(yes, what, f"Delete {what}? Its desired state has vanished.")
-            ask_for(services, store, what, "confirm", timeout)
+            ask_for(services, store, what, "confirm", timeout, output)
             return
         if not held:
             raise Problem("nothing is held; see: weir get")
         note(f"held: {', '.join(sorted(held))}")
         ask(yes, what, f"Delete these {len(held)} jobs?", of="mark")
-        ask_for(services, store, GLOBAL, "confirm", timeout, held=what)
+        ask_for(services, store, GLOBAL, "confirm", timeout, output, held=what)
 
 
 @click.command()
@@ -99,9 +103,17 @@ def confirm(services: Services, what: str, yes: bool, timeout: float) -> None:
 @_wait
 @_answer_timeout
 @_wait_timeout
+@_output
 @connected
 def fence(
-    services: Services, name: str, generation: int, yes: bool, wait: bool, timeout: float, wait_timeout: float
+    services: Services,
+    name: str,
+    generation: int,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    wait_timeout: float,
+    output: str,
 ) -> None:
     """Declare a generation dead that Weir cannot see.
 
@@ -111,8 +123,8 @@ def fence(
     with services.store() as store:
         job = load_view(store, name)
         ask(yes, name, f"Declare generation {generation} of {name} dead? If it still runs, both will write.")
-        ask_for(services, store, name, "fence", timeout, generation=generation)
-        _wait_for(services, store, job, wait, wait_timeout)
+        ask_for(services, store, name, "fence", timeout, output, generation=generation)
+        _wait_for(services, store, job, wait, wait_timeout, output)
 
 
 @click.command("restore-from")
@@ -124,6 +136,7 @@ def fence(
 @_wait
 @_answer_timeout
 @_wait_timeout
+@_output
 @connected
 def restore_from(
     services: Services,
@@ -135,6 +148,7 @@ def restore_from(
     wait: bool,
     timeout: float,
     wait_timeout: float,
+    output: str,
 ) -> None:
     """Say what a job starts from; a running one is stopped for it.
 
@@ -148,8 +162,8 @@ def restore_from(
         job = require(store, name)
         origin = path or ("no state at all" if empty else "the newest state that is there")
         ask(yes, name, f"Start {name} from {origin}? What is newer is given up.")
-        ask_for(services, store, name, "restore-from", timeout, **chosen)
-        _wait_for(services, store, job, wait, wait_timeout)
+        ask_for(services, store, name, "restore-from", timeout, output, **chosen)
+        _wait_for(services, store, job, wait, wait_timeout, output)
 
 
 @click.command()
@@ -161,9 +175,17 @@ def restore_from(
 @_wait
 @_answer_timeout
 @_wait_timeout
+@_output
 @connected
 def rollback(
-    services: Services, name: str, generation: int | None, yes: bool, wait: bool, timeout: float, wait_timeout: float
+    services: Services,
+    name: str,
+    generation: int | None,
+    yes: bool,
+    wait: bool,
+    timeout: float,
+    wait_timeout: float,
+    output: str,
 ) -> None:
     """Run an earlier spec of a job, until its desired state is changed.
 
@@ -174,8 +196,8 @@ def rollback(
         what = f"the spec of generation {generation}" if generation else "its last stable spec"
         ask(yes, name, f"Take {name} back to {what}?")
         given = {} if generation is None else {"generation": generation}
-        ask_for(services, store, name, "rollback", timeout, **given)
-        _wait_for(services, store, job, wait, wait_timeout)
+        ask_for(services, store, name, "rollback", timeout, output, **given)
+        _wait_for(services, store, job, wait, wait_timeout, output)
 
 
 @click.command()
@@ -184,8 +206,11 @@ def rollback(
 @_wait
 @_answer_timeout
 @_wait_timeout
+@_output
 @connected
-def force(services: Services, name: str, yes: bool, wait: bool, timeout: float, wait_timeout: float) -> None:
+def force(
+    services: Services, name: str, yes: bool, wait: bool, timeout: float, wait_timeout: float, output: str
+) -> None:
     """End a job without the savepoint that its end waits for; its newest checkpoint is used.
 
     For an upgrade or a delete whose savepoint cannot be written.
@@ -193,8 +218,8 @@ def force(services: Services, name: str, yes: bool, wait: bool, timeout: float, 
     with services.store() as store:
         job = load_view(store, name)
         ask(yes, name, f"End {name} without the savepoint?")
-        ask_for(services, store, name, "force", timeout)
-        _wait_for(services, store, job, wait, wait_timeout)
+        ask_for(services, store, name, "force", timeout, output)
+        _wait_for(services, store, job, wait, wait_timeout, output)
 
 
 # Asking
@@ -209,17 +234,19 @@ def _about(store: JobStore, name: str | None, everything: bool) -> str:
     return name
 
 
-def _wait_for(services: Services, store: JobStore, job: JobView, wait: bool, timeout: float) -> None:
+def _wait_for(services: Services, store: JobStore, job: JobView, wait: bool, timeout: float, output: str) -> None:
     if not wait:
         return
     if job.raw is not None:
         wait_for(services, store, job.name, RUNS, timeout)
         return
     wait_deleted(services, store, job.name, timeout)
-    click.echo(f"{job.name} is gone")
+    click.echo(f"{job.name} is gone", err=output != "table")
 
 
-def ask_for(services: Services, store: JobStore, name: str, action: str, timeout: float, **args: Any) -> None:
+def ask_for(
+    services: Services, store: JobStore, name: str, action: str, timeout: float, output: str, **args: Any
+) -> None:
     """Write the request, wait for its answer and print it. Raises Problem when it is refused."""
     id_ = uuid.uuid4().hex[:12]
     given = {key: value for key, value in args.items() if value not in (None, "")}
@@ -233,7 +260,11 @@ def ask_for(services: Services, store: JobStore, name: str, action: str, timeout
     accepted, said = _await(services, store, name, id_, timeout)
     if not accepted:
         raise Problem(f"{action} is refused: {said}", FAILED)
-    click.echo(f"{'all jobs' if name == GLOBAL else name}: {said}")
+    if output == "table":
+        click.echo(f"{'all jobs' if name == GLOBAL else name}: {said}")
+        return
+    about = {"name": None if name == GLOBAL else name, "action": action, "args": given, "id": id_, "answer": said}
+    render_output.write_data(about, output)
 
 
 def _await(services: Services, store: JobStore, name: str, id_: str, timeout: float) -> tuple[bool, str]:

@@ -209,6 +209,18 @@ def test_what_each_command_asks_for(world: World, command: list[str], action: st
     assert (asked[0]["action"], asked[0]["args"]) == (action, args)
 
 
+def test_machines_read_the_answer_of_a_request(world: World) -> None:
+    world.put()
+    asked = answers(world, said="paused: it is observed")
+
+    about_one = json.loads(world.weir("pause", "even-ids", "--reason", "why", "-o", "json").stdout)
+    about_all = yaml.safe_load(world.weir("pause", "--all", "-o", "yaml").stdout)
+
+    assert about_one == {"name": "even-ids", "action": "pause", "args": {"reason": "why"}, "id": asked[0]["id"],
+                         "answer": "paused: it is observed"}  # fmt: skip
+    assert (about_all["name"], about_all["action"]) == (None, "pause")
+
+
 def test_a_refusal_is_an_error_with_its_reason(world: World) -> None:
     world.put()
     answers(world, accepted=False, said="nothing waits for it")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from reconciler.model.operator import Drain, OperatorRecord
 from reconciler.model.record import Answer
 from reconciler.model.status import TaskStatus
+from reconciler.report import timestamp
 from state.codec import decode_operator, encode_operator
 from state.memory import OPERATOR
 from tests.unit.cli.conftest import NOW, World
@@ -121,6 +122,23 @@ def test_drained_agents_are_listed_with_what_is_left_there(world: World) -> None
     assert "1 task left there" in result.stdout
     assert "new disks" in result.stdout
     assert "nothing is left on host-2" in result.stdout
+
+
+def test_machines_read_the_list_and_the_answer(world: World) -> None:
+    world.put()
+    world.says(task_list=(HELD,), why="waiting for an offer")
+    remember(world, Drain("S1", NOW - 60, "ann", "new disks"), Drain("host-2", NOW - 60, emptied_at=NOW))
+
+    held, empty = json.loads(world.weir("drain", "-o", "json").stdout)
+    assert (held["agent"], held["since"], held["emptied"]) == ("S1", timestamp(NOW - 60), None)
+    assert held["left"] == [{"job": "even-ids", "task": f"{HELD.id} (TASK_RUNNING), waiting for an offer"}]
+    assert (empty["emptied"], empty["left"]) == (timestamp(NOW), [])
+    remember(world)
+    assert json.loads(world.weir("drain", "-o", "json").stdout) == []
+    takes_up(world)
+    waited = world.weir("drain", "host-1", "--wait", "-o", "json")
+    assert json.loads(waited.stdout)["answer"] == "host-1 is drained: 1 task moves away"
+    assert "nothing is left on host-1" in waited.stderr
 
 
 def test_the_list_of_jobs_names_drained_agents(world: World) -> None:
