@@ -43,7 +43,7 @@ from reconciler.app.api.tokens import Tokens
 from reconciler.app.config import Config, ConfigError, Mesos, Storage
 from reconciler.app.monitoring.measured import measured_cluster, measured_flink, measured_store
 from reconciler.app.monitoring.monitor import Monitor
-from reconciler.app.runner import LeaderClock, ThreadRunner
+from reconciler.app.runner import LeaderClock, ThreadRunner, collect_rarely
 from reconciler.leadership import contend, drive
 from reconciler.loop import Loop
 from reconciler.model.events import Event
@@ -223,6 +223,7 @@ class Replica:
 
     def run(self) -> None:
         """Until `stop` is called. Raises Halted when a person is needed, StoreError when ZooKeeper refuses us."""
+        collect_rarely()
         self._store.ensure_layout()
         info = LeaderInfo(
             replica=self._config.replica.name,

@@ -32,6 +32,7 @@ GROUPS: Groups = {
     "matching": in_process.matching,
     "resync": many.resync,
     "growth": in_process.growth,
+    "memory": many.memory,
     "idle": many.idle,
     "start": many.start,
 }

@@ -22,6 +22,8 @@ from kazoo.client import KazooClient
 
 from reconciler.model import ids
 from reconciler.model.record import Record, Role, SpecRef
+from reconciler.model.spec import JobSpec
+from reconciler.model.spec_parse import parse_spec
 from state.codec import encode_record
 from state.zookeeper import ZooKeeperStore
 from tests.bench.ground import ROOT
@@ -49,17 +51,28 @@ def seed(client: KazooClient, root: str, jobs: int) -> Seeded:
     store.ensure_layout()
     client.create(store.layout.framework, FRAMEWORK.encode())
     names = [f"job-{number:05d}" for number in range(jobs)]
-    spec = json.dumps({**SPEC, "taskManager": {"replicas": 2}}).encode()
-    pipelined(client.create_async, [(f"{root}/jobs/{name}", spec) for name in names])
+    specs = {name: _spec(name) for name in names}
+    pipelined(client.create_async, [(f"{root}/jobs/{name}", spec) for name, spec in specs.items()])
     stats = pipelined(client.exists_async, [(f"{root}/jobs/{name}",) for name in names])
     seeded = Seeded({}, {}, _free_port())
     records = []
     for number, (name, stat) in enumerate(zip(names, stats, strict=True)):
-        record = _record(template, name, stat, f"127.{1 + number // 62500}.{number // 250 % 250}.{1 + number % 250}",
-                         seeded)  # fmt: skip
+        address = f"127.{1 + number // 62500}.{number // 250 % 250}.{1 + number % 250}"
+        record = _record(_with(template, parse_spec(name, specs[name])), name, stat, address, seeded)
         records.append((f"{root}/records/{name}", encode_record(record)))
     pipelined(client.create_async, records)
     return seeded
+
+
+def _spec(name: str) -> bytes:
+    """Each job has a program and arguments of its own, so that no two specs are equal in memory."""
+    job = {"type": "python", "uri": f"file:///srv/jobs/{name}.py", "args": ["--input", f"s3://bucket/{name}"]}
+    return json.dumps({**SPEC, "job": job, "env": {"TEAM": name}, "taskManager": {"replicas": 2}}).encode()
+
+
+def _with(template: Record, spec: JobSpec) -> Record:
+    assert template.generation is not None
+    return replace(template, spec=spec, stable_spec=spec, generation=replace(template.generation, spec=spec))
 
 
 def _record(template: Record, name: str, stat: Any, address: str, seeded: Seeded) -> Record:
