@@ -1,12 +1,12 @@
 """Taking over: what a new leader does before it acts, and how it learns what became of every task.
 
     epoch bumped (election) -> read framework id and records -> subscribe, which displaces the old
-      leader's stream -> persist the framework id -> read the desired tree -> ask Mesos about every
-      placed task until it answers -> act, job by job                                       (S5, S6)
+      leader's stream -> persist the framework id -> read the desired tree -> ask Mesos about all
+      tasks, then about each that it said nothing of until it does -> act, job by job       (S5, S6)
 
-Reconciliation is explicit, with agent ids, repeated with truncated exponential back-off until each
-task is answered for (Mesos docs, "Task Reconciliation"), and implicit from time to time, which
-brings up tasks that no record names.
+Reconciliation is implicit first and from time to time: one call that also brings up tasks which no
+record names. What it leaves open is asked explicitly, with agent ids, repeated with truncated
+exponential back-off until each task is answered for (Mesos docs, "Task Reconciliation").
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from reconciler.timers import Timers
 log = structlog.get_logger("weir.takeover")
 
 IMPLICIT_EVERY_S = 900.0
+LOOK_S = 0.5
+"""The explicit questions begin when so long brought no answer to the implicit one."""
 ASK_FIRST_S = 1.0
 ASK_LONGEST_S = 15.0
 UNKNOWN_GRACE_S = 10.0
@@ -70,6 +72,8 @@ class TakeOver:
         """When this leader began to act (its clock)."""
         self._waiting: set[str] = set()
         """Jobs of which Mesos has not answered for every task."""
+        self._left = 0
+        """How many tasks were not answered for when it was last looked at."""
         self.away_since: float | None = None
         """Since when no master has had us subscribed, while one was looked for (the leader's clock)."""
 
@@ -141,10 +145,11 @@ class TakeOver:
         self.since = now
         for entry in jobs.values():
             entry.unanswered = {task.task_id for task in entry.record.tasks if task.task_id} if entry.record else set()
+            entry.status_at = now  # soon there is more to say than that Mesos is being asked
         self._waiting = {entry.name for entry in jobs.values() if entry.unanswered}
-        self._calls.reconcile(_placed(jobs.values()))
-        self._timers.set("ask", now + ASK_FIRST_S)
-        self._timers.set("implicit", now)
+        self._left = sum(len(entry.unanswered) for entry in jobs.values())
+        self.ask_implicitly(now)
+        self._timers.set("ask", now + LOOK_S)
         log.info("takeover.acting", epoch=self._fence.epoch, jobs=len(jobs))
         if not self._waiting:
             log.info("takeover.complete", epoch=self._fence.epoch)
@@ -160,6 +165,10 @@ class TakeOver:
         """Silence is not loss: ask again, more and more rarely, until each task is answered for (fault 26)."""
         left = [(task, agent) for task, agent in _placed(jobs.values()) if _owner_waits(jobs, task)]
         if not left:
+            return
+        before, self._left = self._left, len(left)
+        if self._left < before and now - self.since < ASK_LONGEST_S:
+            self._timers.set("ask", now + LOOK_S)  # answers are still coming in
             return
         self._calls.reconcile(left)
         self._ask_after = min(self._ask_after * 2, ASK_LONGEST_S)
