@@ -19,7 +19,7 @@ from tests.integration.api.conftest import JOB, WAIT_S, WAITING, Site
 
 pytestmark = pytest.mark.stack
 SLOW_MS = 120_000
-SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+SIZES = {"wide": (1280, 1800), "phone": (390, 844)}
 CONTRAST = 4.5
 _CONTRAST_JS = """() => {
   const channel = (c) => { c /= 255; return c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
