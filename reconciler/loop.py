@@ -68,7 +68,7 @@ class Loop:
         self.halted = False
         """True when no other replica may take over either, before a person has looked."""
         self.mistakes = 0
-        self._dirty = Slices(RESYNC_S)
+        self._dirty = Slices(RESYNC_S, parts.slice_size)
         self._committing: set[str] = set()
         """Jobs that are dirty again while a commit of theirs is in flight."""
         self._unplaced: set[str] = set()

@@ -9,6 +9,7 @@ from reconciler.model.events import ParsedSpec, RawSpec
 from reconciler.model.policy import Policy
 from reconciler.model.resources import PlacementStrategy
 from reconciler.ports import Clock, Cluster, Flink, Notify, Renderer, Runner, Store
+from reconciler.slices import SLICE
 from reconciler.view import Observer
 
 
@@ -29,3 +30,5 @@ class Parts:
     observer: Observer | None = None
     handover_s: float = 60.0
     """How long a leader looks for a Mesos master before it lets another replica try, in seconds."""
+    slice_size: int = SLICE
+    """How many jobs are looked at between two events when all of them are to be."""

@@ -22,7 +22,8 @@ make that necessary, and answers of Flink cause a look anyway; 10,000 every 30 s
 class Slices:
     """Names of jobs, each once."""
 
-    def __init__(self, every_s: float) -> None:
+    def __init__(self, every_s: float, size: int = SLICE) -> None:
+        self._size = size
         self._now: set[str] = set()
         self._later: dict[str, None] = {}
         self._share = int(RESTING_PER_S * every_s)
@@ -36,7 +37,7 @@ class Slices:
 
     def mark(self, names: Collection[str]) -> None:
         """Few are looked at with this event; many in slices, in the order that is given, a set by name."""
-        if len(names) <= SLICE:
+        if len(names) <= self._size:
             self._now.update(names)
         else:
             self._later.update(dict.fromkeys(sorted(names) if isinstance(names, set) else names))
@@ -51,7 +52,7 @@ class Slices:
     def take(self) -> list[str]:
         """What is to be looked at now, by name."""
         names, self._now = self._now, set()
-        names.update(islice(self._later, SLICE))
+        names.update(islice(self._later, self._size))
         for name in names:
             self._later.pop(name, None)
         return sorted(names)

@@ -14,12 +14,15 @@ from reconciler.loop import Loop, Parts
 from reconciler.model.events import AgentLost, Disconnected, Event, RecordsLoaded, Subscribed, TaskUpdate, Tick
 from reconciler.model.status import LeaderInfo
 from reconciler.ports import Fence
+from reconciler.slices import SLICE
 from state.memory import MemoryElection, MemoryLease, MemorySession
 from tests.simulation.ports import SimCluster, SimFlink, SimStore
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+SLICED_EVERY, SLICED = 4, 3
+"""Which seeds look at one job between two events where the shipped loop would look at a hundred."""
 SESSION_S = 6.0
 """ZooKeeper session time-out of the replicas."""
 CONTEND_S = 1.0
@@ -131,6 +134,7 @@ class Leadership:
         parts = Parts(
             self.store, self.cluster, SimFlink(world, self), world.renderer, self.runner, self,
             world.policy, world.parse, world.placement,
+            slice_size=1 if world.seed % SLICED_EVERY == SLICED else SLICE,
         )  # fmt: skip
         self.loop = Loop(parts, self.lease, self._from_mesos)
 
