@@ -152,14 +152,15 @@ def _gone(turn: Turn) -> bool:
 
 
 def _bury(turn: Turn) -> Decision:
-    """Every task is known dead: only the final path is kept, for a while."""
+    """Every task is known dead, or left running on purpose: only the final path is kept, for a while."""
     record = turn.record
     final = decide_disposal.final_state(turn)
     stone = Tombstone(record.uid, turn.now, final.path if final else None)
-    where = f"; its final state is {final.path}" if final else ""
-    turn.event(Reason.DELETED, f"every task is gone{where}")
+    keep = turn.spec.on_delete == "keep"
+    where = f"; its {'newest known' if keep else 'final'} state is {final.path}" if final else ""
+    turn.event(Reason.DELETED, ("what ran is left running" if keep else "every task is gone") + where)
     # `onDelete: keep` left its tasks running: with a tombstone the next status update would kill them.
-    stones = record.tombstones if turn.spec.on_delete == "keep" else (*record.tombstones, stone)[-16:]
+    stones = record.tombstones if keep else (*record.tombstones, stone)[-16:]
     # Fenced tasks that show up again are killed by the tombstone.
     turn.update(lifecycle=Lifecycle.DELETED, deleted_at=turn.now, tombstones=stones, tasks=())
     turn.unblock()

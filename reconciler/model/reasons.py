@@ -97,7 +97,7 @@ MEANINGS: dict[Reason, str] = {
     Reason.FAILED: "the restart strategy has given up",
     Reason.BLOCKED: "a person has to say how it goes on; `status.blocked` has the reason",
     Reason.DELETING: "the desired state is gone; `onDelete` is carried out",
-    Reason.DELETED: "every task is gone; where its final state lies",
+    Reason.DELETED: "every task is gone, or left running by `onDelete: keep`; where its state lies",
     Reason.GENERATION_STARTED: "a generation was opened, and from what",
     Reason.RUNNING: "every task of the generation runs",
     Reason.UPGRADE_BEGUN: "the generation is being ended because of a change, how, and which",

@@ -367,8 +367,10 @@ def lose_snapshot(world: World) -> None:
 def hide_tree(world: World) -> None:
     """13: the desired tree is gone for a while."""
     if not world.tree_is_away and world.rng.random() < 0.5:
-        world.users.hide_tree()
-        world.sim.after(0.5 + world.rng.random() * 10, world.users.show_tree)
+        back_after = 0.5 + world.rng.random() * 10
+        if world.users.all_known():  # a delete that nobody saw is a loss like the others, and a new node puts it back
+            world.users.hide_tree()
+            world.sim.after(back_after, world.users.show_tree)
 
 
 def lose_tree(world: World) -> None:

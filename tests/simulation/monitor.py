@@ -80,8 +80,8 @@ class Monitor:
         """Stops, savepoints and cancels that reached a JobManager, by kind (L2)."""
         self.stateless: set[str] = set()
         """Uids whose state may be dropped: somebody asked for that, or the job came to its own end."""
-        self.kept: set[str] = set()
-        """Uids that were deleted with `onDelete: keep`."""
+        self.kept: dict[str, int] = {}
+        """Which generation of which uid was left running by a delete with `onDelete: keep`."""
         self.forced: set[str] = set()
         """Uids of which somebody declared a generation dead: two of them at once are that person's doing."""
         self._disrupted: dict[int, dict[frozenset[str], float]] = {}
@@ -152,7 +152,7 @@ class Monitor:
         keep = after.spec is not None and after.spec.on_delete == "keep"
         forgotten = before.generation is not None and after.generation is None and not after.tasks
         if keep and forgotten and after.lifecycle in (Lifecycle.DELETING, Lifecycle.DELETED):
-            self.kept.add(after.uid)
+            self.kept[after.uid] = before.current_number
 
     def _confirmed(self, record: Record) -> bool:
         """A person said that the loss of this job is a delete."""
@@ -201,7 +201,7 @@ class Monitor:
         self.effects += 1
         name = ids.parse_task_id(task_id)
         assert name is not None
-        if name.uid in self.kept:
+        if name.uid in self.kept and name.generation >= self.kept[name.uid]:
             self.violation("S4", f"{task_id} was killed, but its job was deleted with onDelete: keep")
         record = self.record(name.job)
         if record is None:
