@@ -23,6 +23,8 @@ log = structlog.get_logger("weir.leadership")
 
 CONTEND_S = 1.0
 IDLE_WAIT_S = 0.5
+SHORT_S = 30.0
+LONGEST_PAUSE_S = 60.0
 
 
 class Halted(Exception):
@@ -30,9 +32,19 @@ class Halted(Exception):
 
 
 def contend(
-    election: Election, info: LeaderInfo, lead: Callable[[Lease], None], stop: Flag, pause: Callable[[float], object]
+    election: Election,
+    info: LeaderInfo,
+    lead: Callable[[Lease], None],
+    stop: Flag,
+    pause: Callable[[float], object],
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Lead whenever elected, until `stop` is set. Raises Halted when a person is needed."""
+    """Lead whenever elected, until `stop` is set. Raises Halted when a person is needed.
+
+    Who led for a moment only waits before the next time, longer and longer: others may do better, and two
+    installations with one framework id would displace each other without end (fault 35).
+    """
+    short = 0
     while not stop.is_set():
         try:
             lease = election.acquire(info)
@@ -43,11 +55,15 @@ def contend(
         if lease is None:
             continue
         log.info("leader.elected", epoch=lease.fence.epoch, replica=info.replica)
+        began = clock()
         try:
             lead(lease)
         finally:
             lease.release()
             log.info("leader.resigned", epoch=lease.fence.epoch, replica=info.replica)
+        short = short + 1 if clock() - began < SHORT_S else 0
+        if short and not stop.is_set():
+            pause(min(CONTEND_S * 2 ** (short - 1), LONGEST_PAUSE_S))
 
 
 def drive(

@@ -13,7 +13,7 @@ def name(turn: Turn) -> None:
     before = turn.record.lifecycle
     after = _name(turn)
     if after is Lifecycle.ROLLED_BACK:
-        turn.why = "the last stable spec runs again; the desired one did not become stable, change it to try anew"
+        turn.why = "the last stable spec runs again, not the desired one; change that to try anew"
     if after is not before:
         turn.update(lifecycle=after)
         turn.event(Reason(after.value), turn.why or after.value.lower())

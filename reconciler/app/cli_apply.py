@@ -20,7 +20,7 @@ from reconciler.app.cli_services import JobStore, Services, connected, note
 from reconciler.app.cli_wait import LIFECYCLES, targets, timeout_option, wait_for
 from reconciler.app.spec_file import parse_spec_file
 from reconciler.diff import FieldChange, changes
-from reconciler.model.events import RawSpec
+from reconciler.model.events import RawSpec, StoredRecord
 from reconciler.model.spec import JOB_NAME_MAX, JobSpec
 from reconciler.model.spec_parse import SpecInvalid, check_job_name, parse_document, parse_spec
 from reconciler.ports import StoreError, VersionConflict
@@ -280,7 +280,7 @@ def write(store: JobStore, document: Document, planned: int | None = None) -> Ou
         wanted = "to be new" if planned == ABSENT else f"at version {planned}"
         raise Problem(f'"{name}" {said}, but was planned {wanted}; nothing was written; plan again: weir plan')
     before = spec_of(present)
-    document = document.keeping_nonces(before)
+    document = document.keeping_nonces(before or accepted(store, present))
     if present is not None and before == document.spec:
         return Outcome(name, "unchanged", present.ref.version)
     try:
@@ -295,6 +295,12 @@ def write(store: JobStore, document: Document, planned: int | None = None) -> Ou
     if before is None:
         return Outcome(name, "changed", version, repaired=True)
     return Outcome(name, "changed", version, changes(before, document.spec))
+
+
+def accepted(store: JobStore, present: RawSpec | None) -> JobSpec | None:
+    """What was valid last, for a desired state that is not: a repair asks for nothing again either."""
+    stored = store.load_record(present.name) if present is not None else None
+    return stored.record.spec if isinstance(stored, StoredRecord) else None
 
 
 def spec_of(present: RawSpec | None) -> JobSpec | None:

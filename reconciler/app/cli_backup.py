@@ -78,7 +78,10 @@ def restore(services: Services, file: str, force: bool, yes: bool, no_pause: boo
     with services.znodes() as znodes:
         _allow(inspect(znodes, layout), layout, checksum, force=force, yes=yes)
         if read.root != layout.root:
-            note(f"the backup is of {read.root}, and is restored to {layout.root}")
+            note(
+                f"the backup is of {read.root}, and is restored to {layout.root}: both are one framework for Mesos, so "
+                f"stop the replicas of {read.root} before any of {layout.root} is started"
+            )
         pause = Pause(services.now(), author(), f"restored from the backup of {read.time}")
         done = put(znodes, layout, read, checksum, None if no_pause else pause)
     if done.removed:

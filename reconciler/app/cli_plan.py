@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from reconciler.app import render_output
-from reconciler.app.cli_apply import Document, files_option, name_option, read_all, spec_of
+from reconciler.app.cli_apply import Document, accepted, files_option, name_option, read_all, spec_of
 from reconciler.app.cli_errors import NO_ZOOKEEPER, USAGE, Problem, explain
 from reconciler.app.cli_jobs import NOBODY_LEADS
 from reconciler.app.cli_services import JobStore, Services, connected, note
@@ -79,7 +79,7 @@ def _plan(services: Services, store: JobStore, job: str, wanted: Document | None
     record = stored.record if stored is not None else None
     if wanted is None and raw is None:
         raise Problem(f'there is no job "{job}" to delete; see: weir get', USAGE)
-    spec = wanted.keeping_nonces(spec_of(raw)).spec if wanted is not None else None
+    spec = wanted.keeping_nonces(spec_of(raw) or accepted(store, raw)).spec if wanted is not None else None
     decision = _decide(job, raw, spec, record, status, services.now())
     return _document(job, raw, spec, record, decision)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from reconciler.diff import FieldChange, changes
 from reconciler.model.events import StoredRecord, UnreadableRecord
 from reconciler.model.record import Record
 from reconciler.model.spec import JobSpec
+from reconciler.model.spec_parse import check_job_name
 from reconciler.model.status import JobEvent, LeaderInfo, TaskStatus
 
 SNAPSHOTS_SHOWN = 5
@@ -118,7 +120,10 @@ def _desired(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "error", f"{error.path}: {error.message}" if error.path else error.message
         yield "hint", error.hint or ""
     if job.errors:
-        yield "to repair", f"correct it and write it again: weir apply -f FILE --name {job.name}"
+        if any(not error.path for error in check_job_name(job.name)):
+            yield "to repair", f"delete it: weir delete {shlex.quote(job.name)}; and write it under another name"
+        else:
+            yield "to repair", f"correct it and write it again: weir apply -f FILE --name {job.name}"
     if job.spec is not None:
         yield "wants", _summary(job.spec)
     for each in facts.differences:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.model.record import Record, SpecRef
+from reconciler.model.spec_parse import parse_document
 from reconciler.ports import VersionConflict
 from state.memory import MemoryStore
 from tests.unit.cli.conftest import SPEC, World
@@ -78,6 +80,17 @@ def test_a_file_without_nonces_asks_for_nothing_again(world: World) -> None:
 
     world.weir("apply", "-f", world.file({**SPEC, "restartNonce": 0}))
     assert json.loads(world.stored())["restartNonce"] == 0, "what the file says counts"
+
+
+def test_the_repair_of_a_desired_state_that_is_refused_asks_for_nothing_again(world: World) -> None:
+    asked = {**SPEC, "restartNonce": 2, "job": {**SPEC["job"], "savepointTriggerNonce": 3}}
+    valid = parse_document("even-ids", asked)
+    world.remembers(Record("even-ids", "0123456789", SpecRef(1, 0), spec=valid))
+    world.put(data={**asked, "paralelism": 2})
+
+    assert "Nonce" not in world.weir("plan", "-f", world.file(SPEC)).stdout
+    assert world.weir("apply", "-f", world.file(SPEC)).exit_code == 0
+    assert json.loads(world.stored()) == asked
 
 
 def test_an_invalid_desired_state_is_replaced(world: World) -> None:

@@ -163,6 +163,15 @@ def test_describe_shows_desired_and_running_tasks_snapshots_and_events(world: Wo
     assert f"  {timestamp(NOW - 60)} ! TASK_LOST  TaskManager 0 is gone (2 times)\n" in out
 
 
+def test_describe_of_a_refused_name_prints_nothing_that_a_shell_would_run(world: World) -> None:
+    world.put("$(touch x)")
+
+    said = world.weir("describe", "$(touch x)").stdout
+
+    assert "delete it: weir delete '$(touch x)'" in said
+    assert "--name $(touch x)" not in said
+
+
 def test_describe_as_json_holds_the_same(world: World) -> None:
     runs(world)
     world.remembers(remembered(1))
