@@ -104,6 +104,15 @@ class Job:
         wanted = self.feeder.evens + 1
         self.until(f"{wanted} rows are in the sink", lambda: self.sink.rows() >= wanted)
 
+    def has_a_checkpoint(self) -> None:
+        """Weir knows of a checkpoint of this generation; before that, `last-state` stops it with a savepoint."""
+
+        def known() -> bool:
+            generation = self.record().generation
+            return generation is not None and generation.checkpointed
+
+        self.until("Weir has seen a checkpoint", known)
+
     def complete(self) -> None:
         """Every row that was fed is in the sink, once."""
         self.feeder.finish()

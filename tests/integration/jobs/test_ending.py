@@ -34,6 +34,7 @@ def job(world: World) -> Iterator[Job]:
 def test_f62_a_checkpoint_that_completes_after_the_decision_is_the_one_that_is_restored(job: Job) -> None:
     stack, before = job.installation.stack, job.view.status()
     [manager] = job.view.tasks("jm")
+    job.has_a_checkpoint()
     for agent in stack.layout.agents:  # they take no kill, and their tasks go on: alive, and soon unreachable
         stack.pause(agent)
     try:

@@ -117,6 +117,7 @@ def test_a_job_is_changed_suspended_and_resumed_while_the_other_runs_on(shared: 
     orders, clicks = shared.orders, shared.clicks
     before, number = clicks.record().generation.job_id, orders.record().generation.number
 
+    orders.has_a_checkpoint()
     orders.put("job", upgradeMode="last-state")
     orders.put(restartNonce=number)
     status = orders.runs(number + 1)

@@ -25,6 +25,7 @@ def test_a_job_runs_and_is_upgraded_by_savepoint_and_by_last_state(made: World, 
     assert by_savepoint.last_snapshot.kind == SnapshotKind.SAVEPOINT.value
     assert by_savepoint.restored_from == by_savepoint.last_snapshot.path
     job.progresses()  # rows are committed by a checkpoint of this generation
+    job.has_a_checkpoint()
 
     job.wanted["restartNonce"] = 2
     job.put("job", upgradeMode="last-state")

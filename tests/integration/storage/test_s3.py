@@ -58,6 +58,7 @@ def test_f54_while_the_bucket_does_not_answer_nothing_is_started_and_then_the_ne
     job: Job, bucket: Bucket
 ) -> None:
     stack = job.installation.stack
+    job.has_a_checkpoint()
     stack.pause(SERVER)
     try:
         job.wanted["restartNonce"] = 2
