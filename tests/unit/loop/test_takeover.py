@@ -41,6 +41,21 @@ def test_f04_a_leader_that_lost_its_lease_ends_and_leads_again_without_memory() 
     assert world.record().lifecycle.value == "DELETED"
 
 
+def test_f59_what_another_leader_dated_ahead_is_as_of_now() -> None:
+    world = World()
+    started(world).die()
+    world.now -= 600.0
+
+    second = Leader(world)
+    second.settle()
+
+    record = second.loop.jobs["orders"].record
+    assert record is not None
+    assert record.generation is not None
+    assert record.generation.started_at == world.now
+    assert {task.placed_at for task in record.tasks} == {world.now}
+
+
 def test_f18_a_new_leader_adopts_the_tasks_of_the_old_one() -> None:
     world = World()
     first = started(world)
